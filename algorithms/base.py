@@ -1,0 +1,666 @@
+"""The contract between a tuning instance, the apps that it tunes, and the learners that implement it.
+
+Two ways in::
+
+    in-process                                  a stream of events
+    ----------                                  ------------------
+    prediction, id = instance.predict(context)  request = instance.ask(context)
+    … run with the prediction, measure …        … any number of asks may be open, answered in any order …
+    instance.set_reward(reward, context_id)     instance.tell(request.id, reward)   # or instance.abandon(request.id)
+
+and one set of methods to implement, ``_predict`` and ``_set_reward`` (or ``_set_reward_for_sequence``), both functions
+of the learner's state and the request alone. What a learner must know later of a prediction (the direction drawn, the
+arm and its probability) it returns as metadata, and finds again in the request it is to learn from; it never keeps "the
+last thing I played" on the object, because by then something else may have been played.
+
+Who owns what: the base class owns the requests and the translation between the parameters' units and transformed ones;
+a learner owns its other attributes, which are its state. All of it is written by :meth:`Algorithm.get_state`, and an
+instance that was given that state goes on exactly as the writer would have. Instances are not safe to share between
+threads.
+"""
+
+import hashlib
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+import numpy as np
+
+from ..core.errors import (
+    AlgorithmFault,
+    InvalidArgument,
+    InvalidArgumentType,
+    InvalidInput,
+    InvalidParameter,
+    InvalidParameterType,
+    InvalidReward,
+    InvalidState,
+    NotStreamable,
+    StateMismatch,
+    UnknownRequest,
+)
+from ..core.requests import RequestManager
+from ..core.state import STATE_FORMAT, JsonDict, JsonValue, decode, encode, find_shared
+from ..core.transform import ValueTransformer
+from ..core.types import (
+    Context,
+    ContextIdType,
+    NullContextId,
+    PredictionType,
+    PredictResponse,
+    RequestIdType,
+    RewardType,
+    TuningRequest,
+    generate_request_id,
+)
+from ..core.values import ParameterValue, ValueType, to_value
+from ._played import Played
+
+Metadata: TypeAlias = dict[str, Any]
+"""What a learner must know of a request to learn from it: plain data, arrays and such (see ``oppertune.core.state``)."""
+
+_NO_CONTEXT = Context()
+
+
+class _PredictResponse(NamedTuple):
+    """What a learner predicts.
+
+    Attributes:
+        prediction: A value for every parameter in ``params``, in the same units; None for the declared values.
+        metadata: What the learner must know to learn from the request.
+    """
+
+    prediction: Mapping[str, Any] | None
+    metadata: Metadata | None = None
+
+
+@dataclass(slots=True)
+class _TuningRequest:
+    """A request as its learner sees it.
+
+    Attributes:
+        id: Name of the request.
+        context: The situation it was asked for.
+        predict_data: What the app passed to ``predict``; no shipped algorithm uses it.
+        prediction: Value of every parameter that is not constant, in its own units.
+        metadata: What the learner returned with the prediction.
+        reward: The reward, None before there is one.
+        reward_data: What the app passed with the reward.
+        origin: Id under which the configuration was first predicted: repeated ``predict`` gives it further names.
+    """
+
+    id: RequestIdType
+    context: Context = _NO_CONTEXT
+    predict_data: Mapping[str, Any] | None = None
+    prediction: PredictionType | None = None
+    metadata: Metadata | None = None
+    reward: RewardType | None = None
+    reward_data: Mapping[str, Any] | None = None
+    origin: RequestIdType = ""
+
+    @property
+    def answer(self) -> RewardType:
+        """The reward of a request that has one.
+
+        Raises:
+            UnknownRequest: It has none: there is nothing to learn from it.
+        """
+        if self.reward is None:
+            raise UnknownRequest(f"request {self.id!r} has no reward")
+        return self.reward
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """The flags of an algorithm's ``Meta``, defaults filled in.
+
+    Attributes:
+        supported_parameter_types: Kinds of parameters it tunes.
+        requires_untransformed_parameters: It works in the parameters' own units, not in transformed ones.
+        supports_context: It makes use of the context.
+        supports_single_reward: It learns from one request at a time.
+        supports_sequence_of_rewards: It learns from all open requests of a context together.
+        learns_from_others: It can take a reward for a configuration that it did not ask for.
+        needs_rewards: An app is expected to answer each prediction; else predictions nobody answers are forgotten.
+    """
+
+    supported_parameter_types: tuple[type[ValueType], ...] = ()
+    requires_untransformed_parameters: bool = False
+    supports_context: bool = False
+    supports_single_reward: bool = True
+    supports_sequence_of_rewards: bool = False
+    learns_from_others: bool = False
+    needs_rewards: bool = True
+
+    @classmethod
+    def of(cls, meta: object) -> "Capabilities":
+        """The flags that a ``Meta`` class sets; the others have their defaults."""
+        flags = {name: getattr(meta, name) for name in cls.__slots__ if hasattr(meta, name)}
+        if "supported_parameter_types" in flags:
+            flags["supported_parameter_types"] = tuple(flags["supported_parameter_types"])
+        return cls(**flags)
+
+
+class Algorithm(ABC):
+    """A tuning instance: parameters, a learner, and its open requests.
+
+    To implement one, set ``Meta`` and write ``_predict`` and ``_set_reward``; the rest is optional. Attributes that
+    hold plain data, numpy arrays, generators, parameters or other algorithms are the learner's state as they are.
+    Attributes that the constructor sets for good may be named in ``configuration``, which keeps them out of the state.
+
+    Args:
+        parameters: What to tune, at least one, each a parameter or its dictionary; names must differ.
+        random_seed: Seed of the learner's random draws; None for a fresh one.
+
+    Attributes:
+        params: The parameters that are not constant, in transformed units unless ``Meta`` asks for their own.
+
+    Raises:
+        InvalidParameter: No parameters, or two of the same name.
+        InvalidParameterType: A parameter of a kind that the algorithm does not tune.
+    """
+
+    class Meta:
+        """Flags of the algorithm, see :class:`Capabilities`."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+    configuration: ClassVar[frozenset[str]] = frozenset(
+        {
+            "params",
+            "_declared",
+            "_fingerprint",
+            "_iteration",
+            "_played",
+            "_random_seed",
+            "_raw_params",
+            "_remembers",
+            "_requests",
+            "_transformers",
+        }
+    )
+    """Names of attributes that are not part of the learner's state. Subclasses name their own; all are united."""
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.capabilities = Capabilities.of(cls.Meta)
+        cls.configuration = frozenset().union(*(base.__dict__.get("configuration", ()) for base in cls.__mro__))
+
+    def __init__(
+        self, parameters: Iterable[ValueType | Mapping[str, object]], *, random_seed: int | None = None
+    ) -> None:
+        self._raw_params = self._checked_parameters(parameters)
+        self._random_seed = checked_seed(random_seed)
+        tuned = [p for p in self._raw_params if not p.is_constant]
+        self._transformers = {p.name: ValueTransformer(p) for p in tuned}
+        untransformed = self.capabilities.requires_untransformed_parameters
+        self.params: tuple[ValueType, ...] = tuple(
+            p if untransformed else self._transformers[p.name].transformed for p in tuned
+        )
+        self._declared: PredictionType = {p.name: p.val for p in self._raw_params}
+        self._fingerprint = _fingerprint(self._raw_params)
+        self._iteration = 0
+        self._requests: RequestManager[_TuningRequest] = RequestManager()
+        self._played = Played()
+        self._remembers = type(self)._recommend is Algorithm._recommend
+
+    def _checked_parameters(self, parameters: Iterable[ValueType | Mapping[str, object]]) -> tuple[ValueType, ...]:
+        values = tuple(map(to_value, parameters))
+        if not values:
+            raise InvalidParameter("an algorithm needs at least one parameter")
+        supported = self.capabilities.supported_parameter_types
+        names: set[str] = set()
+        for value in values:
+            if not isinstance(value, supported):
+                kinds = ", ".join(kind.__name__ for kind in supported) or "no parameters"
+                raise InvalidParameterType(f"{type(self).__name__} tunes {kinds}; {value.name!r} is {value.type}")
+            if value.name in names:
+                raise InvalidParameter(f"two parameters are named {value.name!r}")
+            names.add(value.name)
+        return values
+
+    @property
+    def parameters(self) -> tuple[ValueType, ...]:
+        """All parameters in their own units, in the order of declaration."""
+        return self._raw_params
+
+    @property
+    def iteration(self) -> int:
+        """Number of rewards learned from (of sequences, for an algorithm that learns from sequences)."""
+        return self._iteration
+
+    # ---- in-process -------------------------------------------------------------------------------------------------
+
+    def predict(self, context: Context | None = None, predict_data: Mapping[str, Any] | None = None) -> PredictResponse:
+        """The configuration to run next.
+
+        While a context has an open request, its configuration is returned again, under a new id: exploring goes on
+        when the reward has been set. (Algorithms that learn from sequences predict anew each time.)
+
+        Args:
+            context: The situation to predict for.
+            predict_data: Anything the algorithm is documented to want.
+
+        Raises:
+            TooManyRequests: Too many requests are open.
+        """
+        context = _checked_context(context)
+        if not self.capabilities.needs_rewards and len(self._requests) >= self._requests.limit:
+            self.abandon(next(iter(self._requests)).id)
+        request_id = generate_request_id()
+        pending = self._requests.newest(context.id)
+        if pending is None or self.capabilities.supports_sequence_of_rewards:
+            request = self._opened(request_id, context, predict_data)
+        else:
+            request = replace(pending, id=request_id, predict_data=predict_data, reward=None, reward_data=None)
+            self._requests.open(request)
+        return PredictResponse(self._completed(request.prediction or {}), request_id)
+
+    def store_reward(
+        self, request_id: RequestIdType, reward: RewardType, reward_data: Mapping[str, Any] | None = None
+    ) -> None:
+        """Keep a reward with its request, for a later ``set_reward()`` without one. Nothing is learned yet.
+
+        Raises:
+            UnknownRequest: No open request has this id.
+            InvalidReward: The reward is not a finite number.
+        """
+        request = self._requests.get(request_id)
+        request.reward, request.reward_data = checked_reward(reward), reward_data
+
+    def set_reward(self, reward: RewardType | None = None, context_id: ContextIdType | Context = NullContextId) -> None:
+        """Learn, and close all open requests of a context.
+
+        With a reward, it is learned for the newest request of the context. Without, the rewards stored for all its
+        requests are learned as one sequence.
+
+        Args:
+            reward: A finite number; more is better.
+            context_id: The context, or its id.
+
+        Raises:
+            UnknownRequest: No request of this context is open.
+            InvalidReward: The reward is not a finite number.
+            InvalidArgument: The algorithm does not learn in this way, or no reward was stored.
+        """
+        context_id = context_id.id if isinstance(context_id, Context) else context_id
+        pending = self._requests.of_context(context_id)
+        if reward is not None:
+            reward = checked_reward(reward)
+            if not self.capabilities.supports_single_reward:
+                raise InvalidArgument(f"{type(self).__name__} learns from sequences: store_reward, then set_reward()")
+        elif not self.capabilities.supports_sequence_of_rewards:
+            raise InvalidArgument(f"{type(self).__name__} does not learn from sequences: set_reward(reward)")
+        if not pending:
+            if self.capabilities.needs_rewards:
+                raise UnknownRequest(f"no request is open for context {context_id!r}: predict first")
+            self._iteration += 1
+            return
+        if reward is not None:
+            self._learn_and_count(replace(pending[-1], reward=reward))
+        elif all(request.reward is None for request in pending) and self.capabilities.needs_rewards:
+            raise InvalidArgument(f"no reward was stored for context {context_id!r}: store_reward first")
+        else:
+            self._learn_sequence(pending)
+        learned = {pending[-1].origin} if reward is not None else {request.origin for request in pending}
+        for request in pending:
+            self._requests.close(request.id)
+            if request.origin not in learned:
+                learned.add(request.origin)
+                self.withdraw(request)
+
+    def get_tuning_requests(self, context_id: ContextIdType | None = None) -> list[TuningRequest]:
+        """The open requests, of one context or of all, oldest first."""
+        pending = self._requests if context_id is None else self._requests.of_context(context_id)
+        return [self._view(request) for request in pending]
+
+    def get_current_prediction(self, context_id: ContextIdType = NullContextId) -> PredictionType | None:
+        """The configuration of the newest open request of a context, None where none is open."""
+        request = self._requests.newest(context_id)
+        return None if request is None else self._completed(request.prediction or {})
+
+    # ---- a stream ---------------------------------------------------------------------------------------------------
+
+    def ask(self, context: Context | None = None, request_id: RequestIdType | None = None) -> TuningRequest:
+        """Open a new request, whatever else is open.
+
+        Args:
+            context: The situation to ask for.
+            request_id: Its id; generated if None.
+
+        Raises:
+            InvalidArgument: A request of this id is open.
+            TooManyRequests: Too many requests are open.
+        """
+        request_id = generate_request_id() if request_id is None else request_id
+        return self._view(self._opened(request_id, _checked_context(context), None))
+
+    def tell(self, request_id: RequestIdType, reward: RewardType, reward_data: Mapping[str, Any] | None = None) -> None:
+        """Learn a reward for exactly this request, and close it.
+
+        If ``predict`` gave the same configuration several ids, one answer closes them all.
+
+        Args:
+            request_id: Id of an open request.
+            reward: A finite number; more is better.
+            reward_data: Anything the algorithm is documented to want.
+
+        Raises:
+            UnknownRequest: No open request has this id.
+            InvalidReward: The reward is not a finite number; the request stays open.
+        """
+        request = self._requests.get(request_id)
+        self._learn_and_count(replace(request, reward=checked_reward(reward), reward_data=reward_data))
+        self._requests.close(request_id)
+        for twin in self._twins(request):
+            self._requests.close(twin.id)
+
+    def abandon(self, request_id: RequestIdType) -> None:
+        """Withdraw a request: close it and learn nothing.
+
+        Raises:
+            UnknownRequest: No open request has this id.
+        """
+        request = self._requests.close(request_id)
+        if not self._twins(request):
+            self.withdraw(request)
+
+    def tell_foreign(
+        self, prediction: Mapping[str, ParameterValue], reward: RewardType, context: Context | None = None
+    ) -> None:
+        """Learn a reward for a full configuration that was not asked for.
+
+        Raises:
+            InvalidArgument: The algorithm can't (see ``Meta.learns_from_others``), or a value is not legal.
+            InvalidReward: The reward is not a finite number.
+        """
+        context, reward = _checked_context(context), checked_reward(reward)
+        if not self.capabilities.learns_from_others:
+            raise InvalidArgument(f"{type(self).__name__} learns only from what it asked for")
+        for parameter in self._raw_params:
+            if not parameter.contains(prediction.get(parameter.name)):
+                raise InvalidArgument(f"{prediction.get(parameter.name)!r} is not a legal value of {parameter.name!r}")
+        tuned = {name: t.value.snap(prediction[name]) for name, t in self._transformers.items()}
+        self._tell_foreign(tuned, context, reward)
+        self._remember(context, tuned, reward)
+
+    # ---- both -------------------------------------------------------------------------------------------------------
+
+    def recommend(self, context: Context | None = None) -> PredictionType:
+        """The full configuration to run if exploring stopped now. Changes nothing; the declared one before any reward.
+
+        Where the learner has no model to tell, it is the configuration with the best mean reward among those played.
+        """
+        context = _checked_context(context)
+        recommended = self._recommend(context)
+        if recommended is not None:
+            return self._completed(self._legal(recommended))
+        best = self._played.best(context.id if self.capabilities.supports_context else NullContextId)
+        return (
+            dict(self._declared) if best is None else self._completed(dict(zip(self._transformers, best, strict=True)))
+        )
+
+    def get_state(self) -> JsonDict:
+        """Everything that changes: open requests, generators, what was learned. JSON-safe, with a format version.
+
+        Raises:
+            NotStreamable: An attribute can't be written; the message names it.
+        """
+        state: JsonDict = {
+            "format": STATE_FORMAT,
+            "algorithm": type(self).__name__,
+            "parameters": self._fingerprint,
+            "iteration": self._iteration,
+            "requests": [_encoded_request(request) for request in self._requests],
+            "learner": self._encoded_attributes(),
+        }
+        if self._remembers:
+            state["played"] = self._played.get_state()
+        return state
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Become what the writer of ``state`` was: everything that follows is equal, to the bit.
+
+        The instance must have been built with the same parameters, and arguments of the same shape.
+
+        Raises:
+            StateMismatch: The state is another algorithm's, or was learned with other parameters.
+            InvalidState: It is damaged, or of a format version that is not read. In either case nothing has changed.
+        """
+        self._check_provenance(state)
+        before = self.get_state()
+        try:
+            self._restore(state)
+        except StateMismatch:
+            self._restore(before)
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, InvalidInput) as error:
+            self._restore(before)
+            raise InvalidState(f"a damaged state: {type(error).__name__}: {error}") from error
+
+    def check_streamable(self) -> None:
+        """See that the state can be written and restored without loss, as a stream needs.
+
+        Raises:
+            NotStreamable: An attribute can't be, or two attributes share an object; the message names them.
+        """
+        self._encoded_attributes()
+        mine = {name: x for name, x in self.__dict__.items() if name not in self.configuration}
+        if shared := find_shared(mine):
+            raise NotStreamable(
+                f"{type(self).__name__}: {shared[0]} and {shared[1]} are one object, and would be two after a restore"
+            )
+
+    # ---- for algorithms made of others: the caller keeps the request ------------------------------------------------
+
+    def propose(self, request: _TuningRequest) -> _PredictResponse:
+        """Predict for a request that the caller keeps, in the units of ``params``."""
+        return self._predict(request)
+
+    def learn(self, request: _TuningRequest) -> None:
+        """Learn from a request that the caller kept, its reward and metadata filled in."""
+        if self.capabilities.supports_single_reward:
+            self._set_reward(request)
+        else:
+            self._set_reward_for_sequence([request])
+        self._iteration += 1
+
+    def withdraw(self, request: _TuningRequest) -> None:
+        """Learn nothing from a request that the caller kept: it will not be answered."""
+        self._abandon(request)
+
+    # ---- to implement -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _predict(self, tuning_request: _TuningRequest) -> _PredictResponse:
+        """A value for every parameter in ``params``, and what is needed to learn from it."""
+
+    def _set_reward(self, tuning_request: _TuningRequest) -> None:
+        """Learn from one request. Needed where ``Meta.supports_single_reward``."""
+        raise NotImplementedError
+
+    def _set_reward_for_sequence(self, tuning_requests: Sequence[_TuningRequest]) -> None:
+        """Learn from requests in order, some perhaps without a reward. Needed for sequences of rewards."""
+        raise NotImplementedError
+
+    def _abandon(self, tuning_request: _TuningRequest) -> None:  # noqa: B027 - optional: most have nothing to do
+        """Take note that a request will never be answered."""
+
+    def _recommend(self, context: Context) -> Mapping[str, Any] | None:  # noqa: ARG002
+        """A value for every parameter in ``params``, without exploration; None where there is no model to tell."""
+        return None
+
+    def _tell_foreign(self, prediction: PredictionType, context: Context, reward: RewardType) -> None:  # noqa: B027
+        """Learn from a configuration (of the parameters that are not constant, in own units) that was not asked for."""
+
+    # ---- inside -----------------------------------------------------------------------------------------------------
+
+    def _opened(
+        self, request_id: RequestIdType, context: Context, predict_data: Mapping[str, Any] | None
+    ) -> _TuningRequest:
+        self._requests.check_room(request_id)
+        request = _TuningRequest(id=request_id, context=context, predict_data=predict_data, origin=request_id)
+        response = self._predict(request)
+        request.prediction = self._legal(response.prediction)
+        request.metadata = response.metadata
+        self._requests.open(request)
+        return request
+
+    def _legal(self, prediction: Mapping[str, Any] | None) -> PredictionType:
+        """A learner's prediction in own units, inside the bounds and on the step, whatever it predicted."""
+        if prediction is None:
+            return {name: self._declared[name] for name in self._transformers}
+        legal: PredictionType = {}
+        untransformed = self.capabilities.requires_untransformed_parameters
+        for name, transformer in self._transformers.items():
+            try:
+                y = prediction[name]
+                legal[name] = transformer.value.snap(y) if untransformed else transformer.inverse_transform(y)
+            except (KeyError, IndexError, InvalidInput) as error:
+                raise AlgorithmFault(f"{type(self).__name__} predicted no legal value of {name!r}: {error}") from error
+        return legal
+
+    def _completed(self, prediction: PredictionType) -> PredictionType:
+        """The full configuration: constants filled in, in the order of declaration."""
+        return self._declared | prediction
+
+    def _view(self, request: _TuningRequest) -> TuningRequest:
+        return TuningRequest(request.id, request.context, self._completed(request.prediction or {}), request.reward)
+
+    def _twins(self, request: _TuningRequest) -> list[_TuningRequest]:
+        """Open requests that ``predict`` made of the same configuration."""
+        return [
+            r for r in self._requests.of_context(request.context.id) if r.origin == request.origin and r is not request
+        ]
+
+    def _learn_and_count(self, request: _TuningRequest) -> None:
+        self.learn(request)
+        self._remember(request.context, request.prediction or {}, request.answer)
+
+    def _learn_sequence(self, requests: Sequence[_TuningRequest]) -> None:
+        self._set_reward_for_sequence([replace(request) for request in requests])
+        self._iteration += 1
+        for request in requests:
+            if request.reward is not None:
+                self._remember(request.context, request.prediction or {}, request.reward)
+
+    def _remember(self, context: Context, prediction: PredictionType, reward: RewardType) -> None:
+        if self._remembers:
+            scope = context.id if self.capabilities.supports_context else NullContextId
+            self._played.add(scope, list(prediction.values()), reward)
+
+    def _encoded_attributes(self) -> JsonDict:
+        learner: JsonDict = {}
+        configuration = self.configuration
+        for name, x in self.__dict__.items():
+            if name not in configuration:
+                try:
+                    learner[name] = encode(x)
+                except NotStreamable as error:
+                    raise NotStreamable(f"{type(self).__name__}.{name}: {error}") from error
+        return learner
+
+    def _check_provenance(self, state: Mapping[str, Any]) -> None:
+        if state.get("format") != STATE_FORMAT:
+            raise InvalidState(f"state of format {state.get('format')!r}: this version reads {STATE_FORMAT}")
+        if state.get("algorithm") != type(self).__name__:
+            raise StateMismatch(f"the state of {state.get('algorithm')!r} is not for {type(self).__name__}")
+        if state.get("parameters") != self._fingerprint:
+            raise StateMismatch("the state was learned with other parameters than this instance's")
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        requests = [_decoded_request(request) for request in state["requests"]]
+        if not isinstance(state["iteration"], int) or isinstance(state["iteration"], bool):
+            raise InvalidState("a damaged state: iteration is no number")
+        learner: Mapping[str, object] = state["learner"]
+        for name in [n for n in self.__dict__ if n not in self.configuration and n not in learner]:
+            delattr(self, name)
+        for name, encoded in learner.items():
+            setattr(self, name, decode(encoded, self.__dict__.get(name)))
+        self._iteration = state["iteration"]
+        self._requests.clear()
+        for request in requests:
+            self._requests.open(request)
+        if self._remembers:
+            self._played.set_state(state["played"])
+
+
+def checked_reward(reward: RewardType) -> RewardType:
+    """A reward as a Python float.
+
+    Raises:
+        InvalidReward: It is not a finite number.
+    """
+    if isinstance(reward, bool) or not isinstance(reward, int | float | np.integer | np.floating):
+        raise InvalidReward(f"a reward must be a finite number, not {type(reward).__name__}")
+    try:
+        number = float(reward)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InvalidReward(f"a reward must be a finite number, not {number}")
+    return number
+
+
+def checked_seed(seed: int | None) -> int | None:
+    """A seed as numpy's generators take it.
+
+    Raises:
+        InvalidArgument: It is neither None nor a whole number from 0.
+    """
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise InvalidArgumentType(f"random_seed must be a whole number or None, not {seed!r}")
+    if seed < 0:
+        raise InvalidArgument(f"random_seed must be at least 0, not {seed}")
+    return int(seed)
+
+
+def _checked_context(context: Context | None) -> Context:
+    if context is None:
+        return _NO_CONTEXT
+    if not isinstance(context, Context):
+        raise InvalidArgumentType(f"context must be a Context, not {type(context).__name__}")
+    return context
+
+
+def _fingerprint(parameters: Sequence[ValueType]) -> str:
+    """A short hash of the parameters' definitions: states are restored only where it is equal."""
+    text = json.dumps([parameter.to_dict() for parameter in parameters])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _encoded_request(request: _TuningRequest) -> JsonValue:
+    encoded: JsonDict = {
+        "id": request.id,
+        "prediction": encode(request.prediction),
+        "metadata": encode(request.metadata),
+    }
+    if request.context != _NO_CONTEXT:
+        encoded["context"] = {"id": request.context.id, "data": encode(request.context.data)}
+    if request.origin != request.id:
+        encoded["origin"] = request.origin
+    if request.reward is not None:
+        encoded["reward"] = request.reward
+    for name in ("predict_data", "reward_data"):
+        if (data := getattr(request, name)) is not None:
+            encoded[name] = encode(data)
+    return encoded
+
+
+def _decoded_request(encoded: Mapping[str, Any]) -> _TuningRequest:
+    context = encoded.get("context")
+    return _TuningRequest(
+        id=encoded["id"],
+        context=_NO_CONTEXT if context is None else Context(decode(context["data"]), context["id"]),
+        predict_data=decode(encoded.get("predict_data")),
+        prediction=decode(encoded["prediction"]),
+        metadata=decode(encoded["metadata"]),
+        reward=encoded.get("reward"),
+        reward_data=decode(encoded.get("reward_data")),
+        origin=encoded.get("origin", encoded["id"]),
+    )

@@ -1,0 +1,122 @@
+"""Every error that is raised on purpose, named by what the caller should do about it.
+
+::
+
+    OppertuneError
+    ├── InvalidInput (ValueError)             correct what was passed in
+    │   ├── InvalidParameter                  … the definition of a parameter
+    │   │   └── InvalidParameterType (TypeError)
+    │   ├── InvalidArgument                   … an argument of an algorithm or a method
+    │   │   └── InvalidArgumentType (TypeError)
+    │   ├── InvalidContext (TypeError)        … a context that is not JSON
+    │   └── InvalidReward                     … a reward that is not a finite number
+    ├── UnknownRequest (ValueError)           name a request that is open
+    ├── TooManyRequests (RuntimeError)        answer or abandon some, then ask again
+    ├── UnknownAlgorithm (KeyError)           name one that is registered
+    ├── UnavailableAlgorithm (NotImplementedError)   choose another: this one is not built yet
+    ├── MissingExtra (ImportError)            install the extra that the message names
+    ├── NotStreamable (TypeError)             use it in-process only, or cover the attribute that the message names
+    ├── StateMismatch (ValueError)            restore the state into an instance like the one that wrote it
+    │   └── InvalidState                      … and nothing can: it is damaged, or of another version
+    ├── AlgorithmFault (RuntimeError)         repair the algorithm: it broke its contract
+    └── TopicRecreated (RuntimeError)         adopt the new topic, or bring back the old one
+
+Where the original library raised a class of the standard library, ours inherits it, so code written for it still works.
+"""
+
+# ruff: noqa: N818 - an error is named by what the caller should do; a suffix on each would say nothing
+
+
+class OppertuneError(Exception):
+    """Root of all errors that this library raises on purpose."""
+
+
+class InvalidInput(OppertuneError, ValueError):
+    """Something that was passed in is wrong: correct it and call again. Nothing has changed."""
+
+
+class InvalidParameter(InvalidInput):
+    """The definition of a parameter contradicts itself."""
+
+
+class InvalidParameterType(InvalidParameter, TypeError):
+    """A field of a parameter has the wrong type."""
+
+
+class InvalidArgument(InvalidInput):
+    """An argument of an algorithm or a method has an impossible value."""
+
+
+class InvalidArgumentType(InvalidArgument, TypeError):
+    """An argument of an algorithm or a method has the wrong type."""
+
+
+class InvalidContext(InvalidInput, TypeError):
+    """The data of a context is not JSON, so it has no id."""
+
+
+class InvalidReward(InvalidInput):
+    """A reward is not a finite number. The request stays open, the learner as it was."""
+
+
+class UnknownRequest(OppertuneError, ValueError):
+    """No open request has this id, or none is open for this context: it was never made, or is closed."""
+
+
+class TooManyRequests(OppertuneError, RuntimeError):
+    """The bound on open requests is reached: tell or abandon some first."""
+
+
+class UnknownAlgorithm(OppertuneError, KeyError):
+    """No algorithm of this name is registered or installed."""
+
+    __str__ = Exception.__str__  # KeyError would print the repr of the message
+
+
+class UnavailableAlgorithm(OppertuneError, NotImplementedError):
+    """The name is reserved for an algorithm that this version does not have yet."""
+
+
+class MissingExtra(OppertuneError, ImportError):
+    """An optional dependency is not installed; the message names the extra to install.
+
+    Attributes:
+        extra: Name of the extra, as in ``pip install 'oppertune-streams[extra]'``.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs packages that are not installed: pip install 'oppertune-streams[{extra}]'")
+        self.extra = extra
+
+
+class NotStreamable(OppertuneError, TypeError):
+    """A learner keeps something that can't be written as JSON-safe state; the message names it."""
+
+
+class StateMismatch(OppertuneError, ValueError):
+    """A state was written by an instance with other parameters, or of another algorithm or shape."""
+
+
+class InvalidState(StateMismatch):
+    """A state is damaged, or of a format version that this library does not read."""
+
+
+class AlgorithmFault(OppertuneError, RuntimeError):
+    """An algorithm returned something that its contract forbids, such as a prediction without a parameter."""
+
+
+class TopicRecreated(OppertuneError, RuntimeError):
+    """A source topic is not the one whose offsets were applied: its new records would look applied already.
+
+    Attributes:
+        topic: Its name, without the prefix.
+        partition: The partition that noticed.
+    """
+
+    def __init__(self, topic: str, partition: int) -> None:
+        super().__init__(
+            f"topic {topic!r} was deleted and created again (seen on partition {partition}); to go on with the new one,"
+            f" and give up what was in the old one, run: oppertune topics adopt {topic}"
+        )
+        self.topic = topic
+        self.partition = partition

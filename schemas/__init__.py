@@ -1,0 +1,34 @@
+"""Everything that travels on Kafka, as pydantic models; JSON Schema is generated from them."""
+
+if __name__ != "oppertune.schemas":
+    raise ImportError(
+        f"import this package as 'oppertune.schemas', not as {__name__!r}: install the project (pip install -e .)"
+    )
+
+from .base import MAX_EVENT_BYTES, SCHEMA_VERSION, Record, explain
+from .configs import Arm, Candidate, ConfigRecord
+from .events import Command, ContextEvent, MetricEvent
+from .records import DeadLetterHeaders, JournalRecord, RoundRecord
+from .spec import TunerSpec, reduce_context
+from .state import PartitionOffsets, ScopeState, TunerState
+
+__all__ = [
+    "MAX_EVENT_BYTES",
+    "SCHEMA_VERSION",
+    "Arm",
+    "Candidate",
+    "Command",
+    "ConfigRecord",
+    "ContextEvent",
+    "DeadLetterHeaders",
+    "JournalRecord",
+    "MetricEvent",
+    "PartitionOffsets",
+    "Record",
+    "RoundRecord",
+    "ScopeState",
+    "TunerSpec",
+    "TunerState",
+    "explain",
+    "reduce_context",
+]

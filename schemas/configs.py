@@ -1,0 +1,69 @@
+"""What the fleet follows: config records."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .base import (
+    Configuration,
+    ContextData,
+    ContextId,
+    Counter,
+    Hash,
+    Identifier,
+    Milliseconds,
+    PositiveSeconds,
+    Record,
+    Seconds,
+    Share,
+    TunerName,
+)
+from .spec import Feature
+
+
+class Candidate(BaseModel):
+    """A configuration and the hash that names it in metric events."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    values: Configuration
+    hash: Hash
+
+
+class Arm(Candidate):
+    """One of the configurations that a scope runs now, with its share of the units."""
+
+    arm: Identifier
+    request_id: Identifier
+    round: Counter
+    kind: Literal["explore", "confirm", "baseline"] = Field(
+        description="explore: the learner asked for it; confirm: its recommendation, judged; baseline: the incumbent"
+    )
+    share: Share
+
+
+class ConfigRecord(Record):
+    """The newest answer for a scope: what to run, how to choose an arm, and for how long to trust an exploring one.
+
+    A unit whose hash with ``salt`` falls in no arm's share runs the incumbent, as does every unit once ``lease_s`` has
+    passed without a newer record. The record keyed by the bare tuner name is there for every tuner: it tells an app
+    which ``features`` of its context name its scope.
+    """
+
+    topic: ClassVar[str] = "configs"
+
+    tuner: TunerName
+    scope: ContextId
+    context: ContextData | None = None
+    incarnation: Counter
+    version: Counter = Field(description="grows with every new answer for the scope; a renewal keeps it")
+    status: Literal["tuning", "parked", "paused", "achieved", "suspended"]
+    incumbent: Candidate
+    arms: Annotated[list[Arm], Field(max_length=16)]
+    salt: Identifier
+    lease_s: PositiveSeconds
+    published_ms: Milliseconds
+    features: list[Feature] = []
+    interval_s: PositiveSeconds = Field(description="how often to report metrics")
+    settle_s: Seconds = Field(description="do not report measurements of a request's first seconds")
+    heartbeat_s: PositiveSeconds = Field(description="how often to send a context event")

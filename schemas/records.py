@@ -1,0 +1,119 @@
+"""What the worker writes beside state and configurations: rounds, the journal, dead letters."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .base import (
+    Configuration,
+    ContextData,
+    ContextId,
+    Counter,
+    Finite,
+    Identifier,
+    InstanceName,
+    MetricName,
+    Milliseconds,
+    Offset,
+    Prose,
+    Record,
+    TunerName,
+)
+from .state import Disposition, RoundKind
+
+Outcome = Literal["measured", "failed", "skipped", "superseded", "late", "settling"]
+"""What became of a round; or, for ``late``, ``settling`` and a later ``superseded``, of metrics that missed it."""
+
+
+class MetricResult(BaseModel):
+    """What was measured of one metric in a round."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    count: Counter
+    mean: Finite
+    min: Finite
+    max: Finite
+    std: Finite
+    p50: Finite
+    p95: Finite
+    p99: Finite
+
+
+class RoundRecord(Record):
+    """A closed round: what ran, what was measured, the reward, and what became of it and why."""
+
+    topic: ClassVar[str] = "rounds"
+
+    tuner: TunerName
+    scope: ContextId
+    context: ContextData | None = None
+    incarnation: Offset
+    round: Counter
+    arm: Identifier
+    kind: RoundKind | None = None
+    request_id: Identifier
+    outcome: Outcome
+    why: Prose = ""
+    values: Configuration | None = None
+    opened_ms: Milliseconds | None = None
+    activated_ms: Milliseconds | None = None
+    closed_ms: Milliseconds
+    events: Counter = 0
+    instances: Counter = 0
+    metrics: Annotated[dict[MetricName, MetricResult], Field(max_length=64)] = {}
+    reward: Finite | None = Field(None, description="as the objective gives it, scaled where the spec has a range")
+    told: Finite | None = Field(None, description="the reward that the learner was told, if it was told one")
+    incumbent: bool = Field(False, description="this round's end made its configuration the incumbent")
+
+
+class Folded(BaseModel):
+    """The records of one source that one transaction applied."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    first: Offset
+    next: Offset
+    dispositions: dict[Disposition, Counter] = {}
+    other: Annotated[list[tuple[Offset, Disposition]], Field()] = Field(
+        [], description="the offsets that were not simply applied"
+    )
+    gaps: Counter = 0
+    lost: Counter = 0
+
+
+class JournalRecord(Record):
+    """One transaction: what it folded, in what order, at what partition time, and the hash of what it wrote."""
+
+    topic: ClassVar[str] = "journal"
+
+    partition: Counter
+    transaction: Counter
+    time_ms: Milliseconds
+    folded: dict[str, Folded]
+    order: list[tuple[str, Counter]] = Field(description="runs of records in the order of folding: source, how many")
+    ends_ms: dict[str, Milliseconds] = Field(description="per source, when it was last known to be read to its end")
+    state_hash: str = Field(description="sha256 over the state records written, by key")
+
+
+class DeadLetterHeaders(BaseModel):
+    """The headers of a dead letter. Its key and value are as received (the first 64 kB of something too large)."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    reason: Identifier = Field(description="a word for programs, such as unknown_tuner")
+    detail: Prose = Field("", description="a sentence for people")
+    disposition: Disposition
+    tuner: str = ""
+    instance: InstanceName | Literal[""] = ""
+    event_id: str = ""
+    topic: str = Field(description="where it came from, without the prefix")
+    partition: Counter
+    offset: Offset
+    timestamp_ms: Milliseconds
+    size: Counter = Field(description="bytes of the value as received")
+    sha256: str = Field("", description="of the whole value, where it was cut")
+
+    def to_headers(self) -> list[tuple[str, bytes]]:
+        """The headers as Kafka carries them, all text."""
+        return [(name, str(value).encode()) for name, value in self.model_dump().items() if value != ""]

@@ -1,0 +1,292 @@
+"""The tuner spec: what is tuned, how it is measured, and when to stop. Written by people, in YAML or JSON."""
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from ..core.types import Context
+from ..core.values import Categorical, Integer, Real, ValueType
+from .base import (
+    Finite,
+    Handwritten,
+    MetricName,
+    ParameterName,
+    PositiveSeconds,
+    Prose,
+    Scalar,
+    Seconds,
+    Share,
+    TunerName,
+)
+
+MAX_JOINT_ARMS = 4096
+"""The state of joint exponential weights grows with the product of the categories: more than this is refused."""
+
+Category = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class _Parameter(Handwritten):
+    name: ParameterName
+    unit: Annotated[str, StringConstraints(max_length=30)] = Field("", description="shown where values are printed")
+    description: Prose = ""
+
+
+class CategoricalParameter(_Parameter):
+    """One of a few named choices."""
+
+    type: Literal["categorical"]
+    val: Category = Field(description="the declared value: what runs until something better is confirmed")
+    categories: Annotated[list[Category], Field(min_length=1, max_length=1000)]
+
+    def to_value(self) -> Categorical:
+        """The parameter as the algorithms know it."""
+        return Categorical(name=self.name, val=self.val, categories=tuple(self.categories))
+
+
+class IntegerParameter(_Parameter):
+    """A whole number between bounds, on a step counted from ``min``."""
+
+    type: Literal["integer"]
+    val: int = Field(description="the declared value: what runs until something better is confirmed")
+    min: Annotated[int, Field(ge=-(2**53), le=2**53)]
+    max: Annotated[int, Field(ge=-(2**53), le=2**53)]
+    step: Annotated[int, Field(ge=1)] = 1
+
+    def to_value(self) -> Integer:
+        """The parameter as the algorithms know it."""
+        return Integer(name=self.name, val=self.val, min=self.min, max=self.max, step=self.step)
+
+
+class RealParameter(_Parameter):
+    """A number between bounds; with a ``step``, on a grid counted from ``min``."""
+
+    type: Literal["real"]
+    val: Finite = Field(description="the declared value: what runs until something better is confirmed")
+    min: Finite
+    max: Finite
+    step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    def to_value(self) -> Real:
+        """The parameter as the algorithms know it."""
+        return Real(name=self.name, val=self.val, min=self.min, max=self.max, step=self.step)
+
+
+Parameter = Annotated[CategoricalParameter | IntegerParameter | RealParameter, Field(discriminator="type")]
+
+
+class Feature(Handwritten):
+    """A field of an app's context that makes a difference: taken as it is, or in bins."""
+
+    name: ParameterName
+    values: Annotated[list[Scalar], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="the values that may come; any other is refused"
+    )
+    bins: Annotated[list[Finite], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="ascending edges; the feature is the number of edges at or below the value"
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.values is not None and self.bins is not None:
+            raise ValueError("a feature has values or bins, not both")
+        if self.bins is not None and any(a >= b for a, b in zip(self.bins, self.bins[1:], strict=False)):
+            raise ValueError("bins must ascend")
+        return self
+
+    def reduce(self, value: Scalar) -> Scalar:
+        """The feature's value for a field of a context.
+
+        Raises:
+            ValueError: The field is not what the spec declares.
+        """
+        if self.bins is not None:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise ValueError(f"context field {self.name!r} must be a number, as the spec puts it in bins")
+            return sum(edge <= value for edge in self.bins)
+        if self.values is not None and value not in self.values:
+            raise ValueError(f"context field {self.name!r} has a value that the spec does not list")
+        return value
+
+
+def reduce_context(features: list[Feature], data: dict[str, Scalar] | None) -> Context:
+    """The context that names an instance's scope: the declared features only; no features, no context.
+
+    Raises:
+        ValueError: A declared field is missing, or not what the spec declares.
+    """
+    if not features:
+        return Context()
+    missing = [f.name for f in features if data is None or f.name not in data]
+    if missing or data is None:
+        raise ValueError(f"context lacks the declared field {', '.join(missing)}")
+    return Context({f.name: f.reduce(data[f.name]) for f in features})
+
+
+class ContextSpec(Handwritten):
+    """Which situations are tuned apart."""
+
+    features: Annotated[list[Feature], Field(max_length=20)] = []
+    learner: Literal["per_context", "shared"] = Field(
+        "per_context", description="each context has a learner of its own, or all share one"
+    )
+    max_contexts: Annotated[int, Field(ge=1, le=1000)] = 64
+
+
+class AlgorithmSpec(Handwritten):
+    """The learner: its name in the registry, and its arguments."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "hybrid_solver"
+    args: dict[str, Any] = {}
+
+
+class Term(Handwritten):
+    """One part of a declared objective: ``weight * aggregate(metric) / scale``, negative where less is better."""
+
+    metric: MetricName
+    aggregate: Annotated[str, StringConstraints(pattern=r"^(mean|sum|min|max|std|count|rate|p\d{1,2}(\.\d{1,2})?)$")]
+    goal: Literal["minimize", "maximize"]
+    weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    scale: Annotated[float, Field(gt=0, le=1e100)] = 1.0
+    log: bool = Field(
+        False, description="use the natural logarithm of aggregate / scale: halving counts the same anywhere"
+    )
+
+
+class RewardRange(Handwritten):
+    """A known range of the reward: rewards are scaled to 0..1 over it, and cut there."""
+
+    low: Finite
+    high: Finite
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        return self
+
+
+class Objective(Handwritten):
+    """Where a round's reward comes from: measured by the app, declared over metrics, or an installed function."""
+
+    measured: MetricName | None = Field(None, description="the metric whose mean is the reward; default: reward")
+    terms: Annotated[list[Term], Field(min_length=1, max_length=20)] | None = None
+    function: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        None, description="name of an entry point in the group oppertune.rewards, installed with the worker"
+    )
+    range: RewardRange | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that a reward needs; none are known in advance for a function."""
+        if self.terms is not None:
+            return tuple(dict.fromkeys(term.metric for term in self.terms))
+        return () if self.function is not None else (self.measured or "reward",)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(x is not None for x in (self.measured, self.terms, self.function)) > 1:
+            raise ValueError("an objective is measured, or has terms, or a function: name one")
+        return self
+
+
+class Measurement(Handwritten):
+    """When a round has been measured enough."""
+
+    interval_s: PositiveSeconds = Field(10.0, description="how often an instance reports")
+    min_samples: Annotated[int, Field(ge=1, le=10**9)] = 30
+    min_instance_share: Share = Field(0.5, description="share of the instances that must have reported")
+    min_duration_s: Seconds | None = Field(None, description="default: one interval")
+    settle_s: Seconds = Field(
+        0.0, description="measurements of an instance's first seconds under a request don't count"
+    )
+
+    @property
+    def duration_s(self) -> float:
+        """Shortest time from activation to the end of a measurement, in seconds."""
+        return self.interval_s if self.min_duration_s is None else self.min_duration_s
+
+
+class Deadlines(Handwritten):
+    """How long to wait, and what then."""
+
+    activation_s: PositiveSeconds | None = Field(None, description="from publishing to running; default: 6 heartbeats")
+    measurement_s: PositiveSeconds | None = Field(None, description="from running to measured; default: ten intervals")
+    on_inactive: Literal["skip", "fail"] = Field("skip", description="when no instance ran it in time")
+    on_silence: Literal["fail", "skip"] = Field(
+        "fail", description="when it ran and too little came back: fail tells the learner the worst reward, or skip"
+    )
+
+
+class Confirmation(Handwritten):
+    """How often the learner's recommendation is played against the incumbent, side by side."""
+
+    rounds: Annotated[int, Field(ge=1, le=100)] = 3
+    every: Annotated[int, Field(ge=1, le=100_000)] = Field(30, description="one confirmation in so many rounds")
+    enabled: bool = True
+
+
+class Target(Handwritten):
+    """When to stop: the incumbent's reward has reached ``reward`` for ``rounds`` of its rounds in a row."""
+
+    reward: Finite
+    rounds: Annotated[int, Field(ge=1, le=1000)] = 3
+    resume: bool = Field(True, description="tune again when it has been below for as many rounds in a row")
+
+
+class TunerSpec(Handwritten):
+    """A named tuning instance for a fleet."""
+
+    name: TunerName
+    description: Prose = ""
+    parameters: Annotated[list[Parameter], Field(min_length=1, max_length=200)]
+    algorithm: AlgorithmSpec = AlgorithmSpec()
+    context: ContextSpec = ContextSpec()
+    objective: Objective = Objective()
+    measurement: Measurement = Measurement()
+    deadlines: Deadlines = Deadlines()
+    confirmation: Confirmation = Confirmation()
+    target: Target | None = None
+    heartbeat_s: PositiveSeconds = Field(10.0, description="how often an instance says that it is here")
+    lease_s: PositiveSeconds | None = Field(None, description="trust in an exploring arm; default: 3 heartbeats")
+    max_instances: Annotated[int, Field(ge=1, le=5000)] = Field(1000, description="per context")
+
+    @model_validator(mode="after")
+    def _parameters_are_sound(self) -> Self:
+        names = [p.name for p in self.parameters]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"parameter declared twice: {', '.join(twice)}")
+        for parameter in self.parameters:
+            parameter.to_value()
+        if self.target is not None and not self.confirmation.enabled:
+            raise ValueError("a target is reached by a confirmed incumbent: it needs confirmation enabled")
+        return self
+
+    def values(self) -> list[ValueType]:
+        """The parameters as the algorithms know them, in the order of declaration."""
+        return [p.to_value() for p in self.parameters]
+
+    def declared(self) -> dict[str, str | int | float]:
+        """The declared configuration: what runs until something better is confirmed."""
+        return {p.name: p.val for p in self.parameters}
+
+    @property
+    def lease(self) -> float:
+        """Seconds for which an exploring arm may be run without a renewal."""
+        return self.lease_s if self.lease_s is not None else 3 * self.heartbeat_s
+
+    @property
+    def presence_s(self) -> float:
+        """Seconds for which an instance counts as present after its last sign of life."""
+        return 3 * self.heartbeat_s
+
+    @property
+    def activation_s(self) -> float:
+        """Seconds from publishing a request to its activation deadline."""
+        return self.deadlines.activation_s if self.deadlines.activation_s is not None else 6 * self.heartbeat_s
+
+    @property
+    def measurement_s(self) -> float:
+        """Seconds from a request's activation to its measurement deadline."""
+        given = self.deadlines.measurement_s
+        return given if given is not None else 10 * self.measurement.interval_s

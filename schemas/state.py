@@ -1,0 +1,193 @@
+"""What the worker remembers, in the ``state`` topic: tuners, scopes, and what was applied of a partition.
+
+These records are the worker's own; they are documented so that ``tuner show`` and other tools can read them. They are
+mutable: the processor folds events into them in place and writes the changed ones.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from ..core.summary import Summary
+from .base import (
+    Configuration,
+    ContextData,
+    ContextId,
+    Counter,
+    Finite,
+    Hash,
+    Identifier,
+    InstanceName,
+    Json,
+    MetricName,
+    Milliseconds,
+    Offset,
+    Prose,
+    Record,
+    TunerName,
+)
+from .spec import TunerSpec
+
+RoundKind = Literal["explore", "confirm", "baseline"]
+
+DISPOSITIONS = ("applied", "duplicate", "late", "settling", "superseded", "held", "refused", "dead_letter")
+"""What can become of a consumed record: exactly one of these (design §2)."""
+
+Disposition = Literal["applied", "duplicate", "late", "settling", "superseded", "held", "refused", "dead_letter"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class Suspension(_Part):
+    """Why a tuner stands still, and where it began."""
+
+    reason: Prose
+    topic: str
+    offset: Counter
+    time_ms: Milliseconds
+
+
+class TunerState(Record):
+    """A tuner as it was applied, and the learner that its scopes share, if they do. Key: the tuner's name."""
+
+    topic: ClassVar[str] = "state"
+
+    tuner: TunerName
+    spec: TunerSpec
+    incarnation: Offset = Field(description="offset of the command that made the tuner what it is")
+    earlier: list[Offset] = Field([], description="earlier incarnations, newest last, a bounded number")
+    commands: list[Identifier] = Field([], description="ids of the last commands: a command sent twice counts once")
+    author: str
+    reason: Prose = ""
+    applied_ms: Milliseconds
+    paused: bool = False
+    suspended: Suspension | None = None
+    learner: Json | None = None
+
+
+class Presence(_Part):
+    """An instance that said it is here."""
+
+    expires_ms: Milliseconds
+    boot: str | None = None
+    seq: int = -1
+
+
+def _from_hex(word: object) -> object:
+    return int(word, 16) if isinstance(word, str) else word
+
+
+Bits = Annotated[
+    int,
+    BeforeValidator(_from_hex),
+    PlainSerializer(lambda bits: f"{bits:x}", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]+$"}),
+]
+"""A wide bit set, hexadecimal in JSON: readers of JSON elsewhere know no such large integers."""
+
+
+class Window(_Part):
+    """Which numbered events of one producer were counted under one request.
+
+    Bit i of ``mask`` stands for the number ``high - i``.
+    """
+
+    high: int = -1
+    mask: Bits = 0
+
+
+class OpenRequest(_Part):
+    """A tuning request under way, and what was measured of it so far."""
+
+    id: Identifier
+    round: Counter
+    arm: Identifier
+    kind: RoundKind
+    values: Configuration
+    hash: Hash
+    opened_ms: Milliseconds
+    activate_by_ms: Milliseconds
+    activated_ms: Milliseconds | None = None
+    measure_by_ms: Milliseconds | None = None
+    metrics: dict[MetricName, Summary] = {}
+    intervals_s: list[float] = Field([], description="exact sum of the measured intervals, weighted")
+    ran: dict[InstanceName, int] = Field({}, description="instances that run it, and how often each reported")
+    windows: dict[str, Window] = Field({}, description="by producer: instance and boot")
+    seen: dict[str, int] = Field({}, description="hashes of the ids of events that are not numbered")
+    events: Counter = 0
+
+
+class Incumbent(_Part):
+    """What a scope falls back to, and what is known of its reward."""
+
+    values: Configuration
+    hash: Hash
+    reward: Finite | None = Field(None, description="mean over its last block of rounds")
+    since_round: Counter = 0
+    confirmed: bool = Field(False, description="false: the declared values")
+
+
+class Block(_Part):
+    """A confirmation under way: the recommendation and the incumbent, played in turn."""
+
+    candidate: Configuration
+    left: list[Literal["confirm", "baseline"]]
+    candidate_rewards: list[Finite] = []
+    incumbent_rewards: list[Finite] = []
+    rejected: bool = Field(False, description="the candidate failed a round before any reward was known to give it")
+
+
+class ScopeState(Record):
+    """One scope of a tuner. Key: ``tuner/context id``, ``tuner/`` for the scope of no context."""
+
+    topic: ClassVar[str] = "state"
+
+    tuner: TunerName
+    scope: ContextId
+    incarnation: Offset
+    context: ContextData | None = None
+    round: Counter = Field(0, description="number of the newest round; 0 before the first")
+    version: Counter = Field(0, description="version of the newest config record")
+    published_ms: Milliseconds = Field(
+        0, description="when the newest config record was made: renewals count from here"
+    )
+    incumbent: Incumbent
+    open: OpenRequest | None = None
+    presence: dict[InstanceName, Presence] = {}
+    achieved: bool = False
+    streak: Counter = Field(0, description="incumbent rounds in a row at or above (below, once achieved) the target")
+    promising: Counter = Field(0, description="exploring rounds in a row at or above the target")
+    block: Block | None = None
+    explored: Counter = Field(0, description="exploring rounds since the last confirmation")
+    worst_reward: Finite | None = None
+    last_reward: Finite | None = None
+    outcomes: dict[str, Counter] = Field({}, description="closed rounds, by outcome")
+    learner: Json | None = None
+
+
+class SourceState(_Part):
+    """How far one source topic of a partition was applied, and what became of its records."""
+
+    topic_id: str = Field("", description="the broker's id of the topic; empty where it tells none")
+    first: Offset = Field(0, description="where the counting began")
+    next: Offset = Field(0, description="the first offset that is not applied")
+    time_ms: Milliseconds = Field(0, description="timestamp of the newest record, never going back")
+    dispositions: dict[Disposition, Counter] = {}
+    gaps: Counter = Field(
+        0, description="offsets that hold no record: transaction markers, aborted or compacted records"
+    )
+    lost: Counter = Field(0, description="offsets whose records were deleted before they were applied")
+
+
+class PartitionOffsets(Record):
+    """What was applied of a partition. Key: ``@offsets``."""
+
+    topic: ClassVar[str] = "state"
+
+    partition: Counter
+    partitions: Counter = Field(description="number of partitions when it was written")
+    sources: dict[str, SourceState]
+    time_ms: Milliseconds = Field(0, description="partition time")
+    transactions: Counter = 0

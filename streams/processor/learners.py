@@ -1,0 +1,48 @@
+"""Learners of a tuner: built from its spec, seeded from what names them."""
+
+import hashlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from ...algorithms.all import create_tuning_instance, get_algorithm_class
+from ...algorithms.base import Algorithm
+from ...schemas.spec import TunerSpec
+
+
+def seed_of(*parts: object) -> int:
+    """A seed of 63 bits that any worker can compute again."""
+    return int.from_bytes(hashlib.sha256("\n".join(map(str, parts)).encode()).digest()[:8]) >> 1
+
+
+def build(spec: TunerSpec, incarnation: int, scope: str) -> Algorithm:
+    """A new learner for a scope (``""`` also for the one that all scopes share).
+
+    A seed in the arguments is used as it is for the scope without context, so that a stream repeats an in-process run;
+    other scopes derive theirs from it, so that they do not all explore the same directions.
+
+    Raises:
+        OppertuneError: The algorithm is not known here, cannot be used in a stream, or refuses its arguments.
+    """
+    args: dict[str, Any] = dict(spec.algorithm.args)
+    given = args.get("random_seed")
+    if given is not None and scope:
+        args["random_seed"] = seed_of(given, scope)
+    elif given is None and _takes_seed(spec.algorithm.name):
+        args["random_seed"] = seed_of(spec.name, incarnation, scope)
+    learner = create_tuning_instance(spec.values(), spec.algorithm.name, args)
+    learner.get_state()  # an algorithm that keeps what no state can hold is refused here, not after a crash
+    return learner
+
+
+def restored(spec: TunerSpec, incarnation: int, scope: str, state: Mapping[str, Any] | None) -> Algorithm:
+    """The learner of a scope as its state left it."""
+    learner = build(spec, incarnation, scope)
+    if state is not None:
+        learner.set_state(state)
+    return learner
+
+
+def _takes_seed(name: str) -> bool:
+    parameters = inspect.signature(get_algorithm_class(name).__init__).parameters
+    return "random_seed" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

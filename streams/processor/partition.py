@@ -1,0 +1,223 @@
+"""One partition: ``fold(records, time) -> effects``, the one place where anything is decided.
+
+No Kafka, no clock, no randomness but the learners' own: records come with offset and timestamp, time is handed in. So
+the last committed state and the records since give the same state again.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from ...core.errors import OppertuneError, TopicRecreated
+from ...schemas.keys import OFFSETS_KEY, tuner_of
+from ...schemas.records import Folded as FoldedSource
+from ...schemas.records import JournalRecord
+from ...schemas.state import Disposition, PartitionOffsets, SourceState
+from .cell import Cell
+from .decode import Event, NotUsed, dead_letter, decode
+from .effects import SOURCES, Effects, Received
+
+
+class AccountsDoNotBalanceError(OppertuneError):
+    """Dispositions, gaps and losses do not add up to the applied offset: stop, and report it as a fault of ours."""
+
+
+class Partition:
+    """The tuners of one partition, and what was applied of its sources.
+
+    A fold changes it in place. Where its effects then cannot be committed, throw the partition away and restore it.
+    """
+
+    def __init__(self, offsets: PartitionOffsets, cells: dict[str, Cell]) -> None:
+        self._offsets = offsets
+        self._cells = cells
+
+    @classmethod
+    def restore(
+        cls, partition: int, partitions: int, records: Mapping[str, bytes], *, topic_ids: Mapping[str, str]
+    ) -> "Partition":
+        """A partition from the newest records of its ``state`` by key.
+
+        Args:
+            partition: Its number.
+            partitions: How many there are.
+            records: By key; deleted ones left out.
+            topic_ids: The broker's ids of the source topics, by bare name; empty where the broker tells none.
+
+        Raises:
+            TopicRecreated: A source topic is not the one whose offsets were applied.
+            ValueError: The partition's own record cannot be read.
+        """
+        if OFFSETS_KEY in records:
+            offsets = PartitionOffsets.from_bytes(records[OFFSETS_KEY])
+        else:
+            offsets = PartitionOffsets(v=1, partition=partition, partitions=partitions, sources={})
+        offsets.partitions = partitions
+        for topic in SOURCES:
+            source = offsets.sources.setdefault(topic, SourceState())
+            now = topic_ids.get(topic, "")
+            if source.topic_id and now and source.topic_id != now:
+                raise TopicRecreated(topic, partition)
+            source.topic_id = now or source.topic_id
+        by_tuner: dict[str, dict[str, bytes]] = {}
+        for key, value in records.items():
+            if key != OFFSETS_KEY:
+                by_tuner.setdefault(tuner_of(key), {})[key] = value
+        return cls(offsets, {name: Cell(name, partition, own) for name, own in by_tuner.items()})
+
+    # -- where it stands
+
+    def next_offsets(self) -> dict[str, int | None]:
+        """Per source the first offset that is not applied; ``None`` where nothing of it ever was."""
+        return {t: s.next if s.next or s.dispositions else None for t, s in self._offsets.sources.items()}
+
+    def begin(self, first_offsets: Mapping[str, int]) -> None:
+        """Set where the counting of sources begins of which nothing was applied."""
+        for topic, first in first_offsets.items():
+            source = self._offsets.sources[topic]
+            source.first = source.next = first
+
+    def next_due_ms(self) -> int | None:
+        """The partition time at which time alone next changes something."""
+        return min((due for cell in self._cells.values() if (due := cell.due_ms()) is not None), default=None)
+
+    def summary(self) -> dict[str, object]:
+        """Figures for health: numbers of tuners, the suspended ones with their reasons, dispositions, time."""
+        tuners = {name: cell.tuner for name, cell in self._cells.items()}
+        suspended = {n: t.state.suspended.reason for n, t in tuners.items() if t is not None and t.state.suspended}
+        unreadable = {name: cell.unreadable for name, cell in self._cells.items() if cell.unreadable}
+        totals: dict[str, int] = {}
+        for source in self._offsets.sources.values():
+            for disposition, count in source.dispositions.items():
+                totals[disposition] = totals.get(disposition, 0) + count
+        return {
+            "tuners": len(tuners),
+            "suspended": suspended | unreadable,
+            "dispositions": totals,
+            "lost": sum(s.lost for s in self._offsets.sources.values()),
+            "time_ms": self._offsets.time_ms,
+            "transactions": self._offsets.transactions,
+        }
+
+    # -- the fold
+
+    def fold(
+        self, records: Sequence[Received], *, ends_ms: Mapping[str, int], log_starts: Mapping[str, int]
+    ) -> Effects:
+        """Apply records, let time pass, and say what one transaction must write.
+
+        1. Account for every offset: replays are skipped, gaps and losses counted.
+        2. Read each record; what is no event becomes a dead letter.
+        3. Fold each tuner's events, in their order, undisturbed by the others.
+        4. Advance the partition's time to what all sources were read to, and let deadlines pass.
+        5. Write down what was applied; nothing to write, nothing changed.
+
+        Args:
+            records: Of any sources, each source's in the order of offsets.
+            ends_ms: Per source a wall time at which it was known to have been read to its end.
+            log_starts: Per source the earliest offset there still is; asked for where a gap was seen.
+
+        Raises:
+            AccountsDoNotBalanceError: A fault of ours: the process must end.
+        """
+        partition, partitions = self._offsets.partition, self._offsets.partitions
+        accounts = {topic: FoldedSource(first=s.next, next=s.next) for topic, s in self._offsets.sources.items()}
+        # 1.
+        fresh = [r for r in records if self._account(r, accounts[r.topic], log_starts)]
+        # 2.
+        effects, dispositions = Effects(), list[tuple[str, int, Disposition]]()
+        events: dict[str, list[tuple[Received, Event]]] = {}
+        for record in fresh:
+            try:
+                event = decode(record, partition, partitions)
+            except NotUsed as fate:
+                effects.dead_letters.append(dead_letter(record, partition, fate))
+                dispositions.append((record.topic, record.offset, fate.disposition))
+            else:
+                events.setdefault(event.tuner, []).append((record, event))
+        # 3.
+        floor_ms = self._offsets.time_ms
+        for name, own in events.items():
+            cell = self._cells.get(name) or Cell(name, partition, {})
+            folded = cell.fold(own, floor_ms)
+            self._keep(cell)
+            effects.merge(folded.effects)
+            dispositions += folded.dispositions
+        # 4.
+        now_ms = self._time(ends_ms)
+        for cell in list(self._cells.values()):
+            due = cell.due_ms()
+            if due is not None and due <= now_ms:
+                effects.merge(cell.pass_time(now_ms).effects)
+                self._keep(cell)
+        # 5.
+        if fresh or effects:
+            self._write_down(fresh, dispositions, accounts, ends_ms, now_ms, effects)
+        return effects
+
+    def _account(self, record: Received, account: FoldedSource, log_starts: Mapping[str, int]) -> bool:
+        """Count a record's offset and what is missing before it; false for a replay."""
+        source = self._offsets.sources[record.topic]
+        if record.offset < source.next:
+            return False
+        missing = record.offset - source.next
+        lost = min(max(log_starts.get(record.topic, 0) - source.next, 0), missing)
+        account.lost += lost
+        account.gaps += missing - lost
+        source.lost += lost
+        source.gaps += missing - lost
+        source.next = account.next = record.offset + 1
+        source.time_ms = max(source.time_ms, record.timestamp_ms)
+        return True
+
+    def _time(self, ends_ms: Mapping[str, int]) -> int:
+        read_to = (max(ends_ms.get(topic, 0), source.time_ms) for topic, source in self._offsets.sources.items())
+        return max(self._offsets.time_ms, min(read_to))
+
+    def _keep(self, cell: Cell) -> None:
+        if cell.empty:
+            self._cells.pop(cell.name, None)
+        else:
+            self._cells[cell.name] = cell
+
+    def _write_down(
+        self,
+        fresh: Sequence[Received],
+        dispositions: Sequence[tuple[str, int, Disposition]],
+        accounts: dict[str, FoldedSource],
+        ends_ms: Mapping[str, int],
+        now_ms: int,
+        effects: Effects,
+    ) -> None:
+        for topic, offset, disposition in dispositions:
+            account, source = accounts[topic], self._offsets.sources[topic]
+            account.dispositions[disposition] = account.dispositions.get(disposition, 0) + 1
+            source.dispositions[disposition] = source.dispositions.get(disposition, 0) + 1
+            if disposition != "applied":
+                account.other.append((offset, disposition))
+        for topic, source in self._offsets.sources.items():
+            counted = sum(source.dispositions.values()) + source.gaps + source.lost
+            if source.first + counted != source.next:
+                raise AccountsDoNotBalanceError(
+                    f"{topic}-{self._offsets.partition}: began at {source.first}, counted {counted},"
+                    f" applied to {source.next}"
+                )
+        self._offsets.time_ms = now_ms
+        self._offsets.transactions += 1
+        digest = hashlib.sha256()
+        for key in sorted(effects.state):
+            value = effects.state[key]
+            digest.update(key.encode() + b"\0" + (value if value is not None else b"") + b"\0")
+        effects.state[OFFSETS_KEY] = self._offsets.to_bytes()
+        effects.journal.append(
+            JournalRecord(
+                v=1,
+                partition=self._offsets.partition,
+                transaction=self._offsets.transactions,
+                time_ms=now_ms,
+                folded={t: a for t, a in accounts.items() if a.next > a.first},
+                order=[(topic, sum(1 for _ in run)) for topic, run in groupby(fresh, key=lambda r: r.topic)],
+                ends_ms={t: m for t, m in ends_ms.items() if t in accounts},
+                state_hash=digest.hexdigest(),
+            ).to_bytes()
+        )

@@ -1,0 +1,81 @@
+"""From what was measured to a reward."""
+
+import math
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+
+from ...core.errors import InvalidArgument
+from ...core.summary import Summary
+from ...schemas.spec import Objective, RewardRange, Term
+
+RewardFunction = Callable[[Mapping[str, Summary]], float]
+"""A function of the round's metrics by name. Larger is better."""
+
+ENTRY_POINTS = "oppertune.rewards"
+
+
+def find_function(name: str) -> RewardFunction:
+    """A reward function that the worker's operator has installed.
+
+    Raises:
+        InvalidArgument: None of that name is installed.
+    """
+    for point in entry_points(group=ENTRY_POINTS, name=name):
+        function: RewardFunction = point.load()
+        return function
+    installed = sorted({point.name for point in entry_points(group=ENTRY_POINTS)})
+    raise InvalidArgument(
+        f"no reward function {name!r} is installed with this worker (entry points {ENTRY_POINTS}:"
+        f" {', '.join(installed) or 'none'})"
+    )
+
+
+def aggregate(summary: Summary, name: str, interval_s: float) -> float:
+    """One number for a metric: mean, sum, min, max, std, count, rate (per second and instance), or a percentile pNN."""
+    numbers = {
+        "mean": summary.mean,
+        "sum": summary.sum,
+        "min": math.nan if summary.low is None else summary.low,
+        "max": math.nan if summary.high is None else summary.high,
+        "std": summary.std,
+        "count": float(summary.count),
+        "rate": summary.count / interval_s if interval_s > 0 else math.nan,
+    }
+    return numbers[name] if name in numbers else summary.quantile(float(name[1:]) / 100)
+
+
+def _term(term: Term, metrics: Mapping[str, Summary], interval_s: float) -> float:
+    value = aggregate(metrics[term.metric], term.aggregate, interval_s) / term.scale
+    if term.log:
+        value = math.log(value) if value > 0 else math.nan
+    return term.weight * (value if term.goal == "maximize" else -value)
+
+
+def scaled(reward: float, range_: RewardRange | None) -> float:
+    """A reward on 0..1 of its known range, cut there; as it is where no range is known. NaN stays NaN."""
+    if range_ is None or math.isnan(reward):
+        return reward
+    return min(max((reward - range_.low) / (range_.high - range_.low), 0.0), 1.0)
+
+
+def reward_of(
+    objective: Objective, metrics: Mapping[str, Summary], interval_s: float, function: RewardFunction | None
+) -> float | None:
+    """The reward for a round's metrics, scaled; ``None`` where they do not give a finite one.
+
+    Args:
+        objective: Where the reward comes from.
+        metrics: What was measured, by name.
+        interval_s: Sum of the measured intervals of all instances, in seconds.
+        function: The objective's function, where it names one.
+    """
+    if any(name not in metrics for name in objective.metrics):
+        return None
+    if function is not None:
+        reward = float(function(metrics))
+    elif objective.terms is not None:
+        reward = math.fsum(_term(term, metrics, interval_s) for term in objective.terms)
+    else:
+        reward = metrics[objective.measured or "reward"].mean
+    reward = scaled(reward, objective.range)
+    return reward if math.isfinite(reward) else None

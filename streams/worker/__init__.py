@@ -1,0 +1,19 @@
+"""Faust consumes, one transaction per batch and partition publishes. The only package that imports Faust.
+
+The path of an event: ``transport.py`` (what a fetch brought) → ``app.py`` (the agent) → ``owned.py`` (fold, then one
+transaction) → ``writer.py`` (the transaction). The path of a partition: ``ownership.py`` (who holds what since which
+generation) → ``restore.py`` (its state) → ``owned.py``. Beside them: ``ticker.py`` (time without traffic),
+``watchdog.py``, ``checks.py`` (before joining), ``run.py`` (start to exit code).
+"""
+
+if __name__ != "oppertune.streams.worker":
+    raise ImportError(
+        f"import this package as 'oppertune.streams.worker', not as {__name__!r}: install the project (pip install -e .)"
+    )
+
+from .exits import ExitCode
+from .run import run_worker
+from .settings import WorkerSettings
+from .status import PartitionStatus, WorkerStatus
+
+__all__ = ["ExitCode", "PartitionStatus", "WorkerSettings", "WorkerStatus", "run_worker"]

@@ -1,0 +1,231 @@
+"""One owned partition: batches come in, are folded in a thread, and each fold is one transaction."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+
+from ..processor import SOURCES, Effects, Partition, Received
+from .ends import LogEnds
+from .exits import ExitCode, Fenced, WorkerError, end_process
+from .settings import WorkerSettings
+from .status import PartitionStatus
+from .transport import Batch
+from .writer import PartitionWriter
+
+log = logging.getLogger(__name__)
+
+_ASK_S = 10.0
+"""For the beginning of a log, asked where offsets are missing."""
+
+_one_at_a_time = threading.Lock()
+"""Folds are pure Python: in several threads at once they would only take the interpreter from each other, while one
+at a time the others' transactions go on beside it."""
+
+
+class OwnedPartition:
+    """A restored partition, its writer, and what waits to be folded.
+
+    Only its own task folds, so batches are applied one after another; ``lock`` is held meanwhile, and whoever needs
+    the partition at rest takes it.
+
+    Args:
+        number: The partition.
+        settings: The worker's.
+        partition: The restored state.
+        writer: Open.
+        ends: To ask where a log begins.
+        on_fenced: Called when another worker has shut this one out.
+        on_skipped: Called when Faust has left out a batch: reading must begin again where applying ended.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        settings: WorkerSettings,
+        partition: Partition,
+        writer: PartitionWriter,
+        ends: LogEnds,
+        *,
+        on_fenced: Callable[["OwnedPartition", Fenced], None],
+        on_skipped: Callable[["OwnedPartition"], None],
+    ) -> None:
+        self.number = number
+        self.lock = asyncio.Lock()
+        self.status = PartitionStatus(applied={})
+        self.alive = True
+        self.read_to_ms: dict[str, int] = {}
+        self._settings = settings
+        self._partition = partition
+        self._writer = writer
+        self._ends = ends
+        self._on_fenced = on_fenced
+        self._on_skipped = on_skipped
+        self._sources = {settings.topic(source): source for source in SOURCES}
+        self._first: dict[str, int] = {}
+        self._waiting: list[Batch] = []
+        self._waiting_records = 0
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._task = asyncio.ensure_future(self._run())
+
+    # -- offsets
+
+    def unknown_beginnings(self) -> list[str]:
+        """Sources of which nothing was ever applied, and whose beginning was not told yet."""
+        return [s for s, offset in self._partition.next_offsets().items() if offset is None and s not in self._first]
+
+    def begin(self, first_offsets: Mapping[str, int]) -> None:
+        """Tell where the logs of such sources begin."""
+        self._first.update(first_offsets)
+        self._partition.begin(first_offsets)
+
+    def next_offsets(self) -> dict[str, int]:
+        """Per source the first offset that is not applied. Only while at rest."""
+        applied = self._partition.next_offsets()
+        return {source: self._first.get(source, 0) if (o := applied[source]) is None else o for source in SOURCES}
+
+    # -- what comes in
+
+    async def put(self, batch: Batch) -> None:
+        """Queue a batch; waits while too many records are queued."""
+        while self._waiting_records > self._settings.queued_records and self.alive:
+            self._room.clear()
+            await self._room.wait()
+        if self.alive:
+            self._waiting.append(batch)
+            self._waiting_records += len(batch.records)
+            self._work.set()
+
+    def forget_waiting(self) -> None:
+        """Throw away what is queued: reading begins again behind what is applied."""
+        self._take_waiting()
+
+    def let_time_pass(self) -> None:
+        """Fold an empty batch soon, with what is known of how far the sources were read."""
+        self._work.set()
+
+    async def close(self) -> None:
+        """Stop folding; a transaction under way ends first."""
+        self.alive = False
+        self._work.set()
+        self._room.set()
+        await self._task
+        await asyncio.to_thread(self._writer.close)
+
+    # -- folding
+
+    async def _run(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            async with self.lock:
+                if not self.alive:
+                    return
+                batches = self._take_waiting()
+                try:
+                    in_order = await asyncio.to_thread(self._apply, batches)
+                except Fenced as error:
+                    self.alive = False
+                    self._room.set()
+                    self._on_fenced(self, error)
+                    return
+                if not in_order:
+                    self.status.refetched += 1
+                    self._on_skipped(self)
+
+    def _take_waiting(self) -> list[Batch]:
+        batches, self._waiting, self._waiting_records = self._waiting, [], 0
+        self._room.set()
+        return batches
+
+    def _apply(self, batches: Sequence[Batch]) -> bool:
+        """Fold batches and commit what they came to. In a thread; a fault of ours ends the process.
+
+        1. Take the records that follow on what is applied.
+        2. Where offsets are missing, ask where the log begins now: it tells deleted records from markers.
+        3. Fold.
+        4. Commit the effects in one transaction. Nothing to write: nothing changed.
+
+        Returns:
+            Whether all batches followed on what is applied; false where Faust has left one out.
+        """
+        try:
+            # 1.
+            records, in_order, gaps = self._in_order(batches)
+            # 2.
+            log_starts = self._starts(gaps) if gaps else {}
+            # 3.
+            with _one_at_a_time:
+                effects = self._fold(records, log_starts)
+            # 4.
+            if effects:
+                self._writer.commit(effects)
+        except Fenced:
+            raise
+        except WorkerError as error:
+            end_process(f"partition {self.number}: {error}", ExitCode.UNAVAILABLE)
+        except Exception as error:  # noqa: BLE001 - what is folded but not committed must not live on
+            log.exception("partition %d", self.number)
+            end_process(f"partition {self.number}: {type(error).__name__}: {error}", ExitCode.FAULT)
+        self._note(len(records), committed=bool(effects))
+        return in_order
+
+    def _fold(self, records: Sequence[Received], log_starts: Mapping[str, int]) -> Effects:
+        read_to_ms = dict(self.read_to_ms)
+        if not records:
+            due = self._partition.next_due_ms()
+            # Partition time is never beyond the source that was read the least far.
+            if due is None or due > min(read_to_ms.values(), default=0):
+                return Effects()
+        return self._partition.fold(records, ends_ms=read_to_ms, log_starts=log_starts)
+
+    def _in_order(self, batches: Sequence[Batch]) -> tuple[list[Received], bool, set[str]]:
+        received: list[Received] = []
+        in_order = True
+        gaps: set[str] = set()
+        expected = self.next_offsets()
+        for batch in batches:
+            source = self._sources[batch.topic]
+            records = batch.records
+            if batch.after > expected[source]:
+                in_order = False
+                continue
+            if batch.offset < expected[source]:
+                continue
+            if records[0].offset > expected[source] or records[-1].offset - records[0].offset != len(records) - 1:
+                gaps.add(source)
+            received += [Received(source, r.offset, r.timestamp, r.key, r.value) for r in records]
+            expected[source] = batch.offset + 1
+        return received, in_order, gaps
+
+    def _starts(self, sources: set[str]) -> dict[str, int]:
+        places = {(self._settings.topic(source), self.number): source for source in sources}
+        return {places[place]: start for place, start in self._ends.starts(places, _ASK_S).items()}
+
+    def _note(self, records: int, *, committed: bool) -> None:
+        status = self.status
+        status.applied = self.next_offsets()
+        status.records += records
+        if committed:
+            status.transactions += 1
+            status.last_commit_ms = time.time_ns() // 1_000_000
+            status.stuck_s = 0.0
+
+    def summarise(self) -> None:
+        """Bring the processor's own figures into the status. Only while at rest."""
+        self.status.applied = self.next_offsets()
+        self.status.summary = self._partition.summary()
+
+
+def restore(
+    number: int, partitions: int, settings: WorkerSettings, state: Mapping[str, bytes], topic_ids: Mapping[str, str]
+) -> Partition:
+    """The processor's partition from its records, timed in the log."""
+    began = monotonic()
+    partition = Partition.restore(number, partitions, state, topic_ids=topic_ids)
+    log.debug("partition %d of %s: %d records decoded in %.3f s", number, settings.group, len(state), monotonic() - began)
+    return partition

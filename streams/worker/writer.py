@@ -1,0 +1,177 @@
+"""The transactional producer of one partition: it shuts older owners out, and writes a fold's effects all or not."""
+
+from collections.abc import Iterator
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from ..processor import Effects
+from .deadline import Deadline
+from .exits import Fenced, Unavailable
+from .settings import WorkerSettings
+
+MAX_RECORD_BYTES = 8_500_000
+"""Room for the largest record, 8 MB, its key and headers. librdkafka's own default of 1 MB would refuse a large state
+record for ever: the same batch would be folded and refused again after every restart."""
+
+_STEP_S = 5.0
+"""One call into librdkafka takes at most this long, so that deadlines are looked at."""
+
+_FENCED = frozenset(
+    {
+        KafkaError._FENCED,  # noqa: SLF001 - confluent_kafka's public constant for a code of the client's own
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.INVALID_PRODUCER_ID_MAPPING,
+    }
+)
+
+_SEE_ABORT = frozenset({KafkaError._STATE, KafkaError._FATAL})  # noqa: SLF001
+"""The producer is in an error state that produce() does not explain: aborting either repairs it or tells the cause."""
+
+Record = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes]] | None]
+
+
+class PartitionWriter:
+    """Writes to one partition of the worker's topics, one transaction at a time. Not for concurrent use.
+
+    Args:
+        settings: The worker's.
+        partition: Number of the partition; all that is written goes there.
+    """
+
+    def __init__(self, settings: WorkerSettings, partition: int) -> None:
+        self._settings = settings
+        self._partition = partition
+        self._producer = Producer(
+            settings.broker.confluent()
+            | {
+                "transactional.id": settings.transactional_id(partition),
+                "transaction.timeout.ms": int(settings.transaction_timeout_s * 1000),
+                "message.max.bytes": MAX_RECORD_BYTES,
+                "linger.ms": 0,
+                # The whole of a transaction is queued before it is committed; 100,000 records, the default, can be
+                # fewer than the dead letters of one fetch.
+                "queue.buffering.max.messages": 1_000_000,
+                "delivery.report.only.error": True,
+                "log_level": 2,
+            }
+        )
+
+    def open(self) -> None:
+        """Shut out whoever wrote this partition before, and abort what it left open.
+
+        Raises:
+            Unavailable: The broker did not answer within the time for restoring.
+        """
+        deadline = Deadline(self._settings.restore_timeout_s)
+        while True:
+            try:
+                self._producer.init_transactions(deadline.remaining(_STEP_S))
+            except KafkaException as error:
+                if not _kafka_error(error).retriable():
+                    raise
+                if deadline.passed:
+                    raise Unavailable(f"no transactions for partition {self._partition}: {error}") from error
+            else:
+                return
+
+    def commit(self, effects: Effects) -> None:
+        """Write all effects of a fold, or none.
+
+        1. Begin a transaction.
+        2. Hand over every record, to this partition of its topic.
+        3. Commit; where the broker only needs more time, ask again, until the transaction's own time is up.
+        4. Where the transaction failed but may be repeated: abort it, and begin again at 1 with the same effects.
+
+        Raises:
+            Fenced: Another worker has the partition.
+            Unavailable: The transaction's time is up.
+            KafkaException: Anything else, such as a record larger than the topic allows.
+        """
+        deadline = Deadline(self._settings.transaction_timeout_s)
+        while True:
+            try:
+                # 1.
+                self._producer.begin_transaction()
+                # 2.
+                for topic, key, value, headers in self._records(effects):
+                    self._produce(topic, key, value, headers, deadline)
+                # 3.
+                self._until(self._producer.commit_transaction, deadline)
+            except KafkaException as error:
+                kafka_error = _kafka_error(error)
+                if kafka_error.code() in _FENCED:
+                    raise Fenced(f"partition {self._partition}: {kafka_error.str()}") from error
+                if not kafka_error.txn_requires_abort() and kafka_error.code() not in _SEE_ABORT:
+                    raise
+                # 4.
+                self._abort(deadline)
+            else:
+                return
+
+    def close(self) -> None:
+        """Let go of the connections. An open transaction is left to the next owner, who aborts it."""
+        self._producer.purge()
+        self._producer.close(0)
+
+    def _records(self, effects: Effects) -> Iterator[Record]:
+        topic = self._settings.topic
+        state, configs = topic("state"), topic("configs")
+        for key, value in effects.state.items():
+            yield state, key.encode(), value, None
+        for key, value in effects.configs.items():
+            yield configs, key.encode(), value, None
+        for key, value in effects.rounds:
+            yield topic("rounds"), key.encode(), value, None
+        for value in effects.journal:
+            yield topic("journal"), None, value, None
+        for letter in effects.dead_letters:
+            yield topic("dead-letters"), letter.key, letter.value, letter.headers
+
+    def _produce(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]] | None,
+        deadline: Deadline,
+    ) -> None:
+        while True:
+            try:
+                # Not typed in confluent_kafka: None is a record without a value, and without headers.
+                self._producer.produce(topic, value=value, key=key, partition=self._partition, headers=headers or [])
+            except BufferError as error:
+                if deadline.passed:
+                    raise Unavailable(f"partition {self._partition}: records could not be handed over") from error
+                self._producer.poll(0.05)
+            else:
+                return
+
+    def _abort(self, deadline: Deadline) -> None:
+        try:
+            self._until(self._producer.abort_transaction, deadline)
+        except KafkaException as error:
+            if _kafka_error(error).code() in _FENCED:
+                raise Fenced(f"partition {self._partition}: {error}") from error
+            raise
+
+    def _until(self, call, deadline: Deadline) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        while True:
+            try:
+                call(deadline.remaining(_STEP_S))
+            except KafkaException as error:
+                if not _kafka_error(error).retriable():
+                    raise
+                if deadline.passed:
+                    raise Unavailable(
+                        f"partition {self._partition}: no end to the transaction within "
+                        f"{self._settings.transaction_timeout_s:.0f} s: {error}"
+                    ) from error
+            else:
+                return
+
+
+def _kafka_error(error: KafkaException) -> KafkaError:
+    cause = error.args[0]
+    if not isinstance(cause, KafkaError):
+        raise error
+    return cause

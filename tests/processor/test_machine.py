@@ -1,0 +1,195 @@
+"""The fold under any order, duplication, delay, crash and restart, against a model that shares no code with it."""
+
+import itertools
+from collections import Counter
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from oppertune.schemas.keys import OFFSETS_KEY
+from oppertune.streams.processor import SOURCES, Received
+from world import SPEC, World, spec
+
+INSTANCES = ("a", "b", "c")
+SAMPLES = 4
+SMALL = spec(measurement={**SPEC["measurement"], "min_samples": SAMPLES, "min_instance_share": 0.0}, heartbeat_s=30.0)
+
+
+def comparable(world: World) -> dict[str, object]:
+    """What must be equal however the folding was batched or interrupted: all but the number of transactions."""
+    state = {key: orjson.loads(value) for key, value in world.state.items()}
+    state[OFFSETS_KEY].pop("transactions")
+    return {"state": state, "configs": world.configs}
+
+
+class Interrupted(RuleBasedStateMachine):
+    """A world that crashes before and after commits, beside one that folds the same batches undisturbed."""
+
+    @initialize()
+    def begin(self):
+        self.live, self.calm = World(), World()
+        self.waiting: list[Received] = []
+        self.sent: dict[int, float] = {}
+        self.rewards = itertools.count(1)
+        self.events: list[dict] = []
+        for world in (self.live, self.calm):
+            world.apply(SMALL)
+            world.here("a")
+            world.fold()
+
+    def queue(self, topic, event):
+        self.waiting.append(self.live.send(topic, event))
+
+    @rule(instance=st.sampled_from(INSTANCES))
+    def heartbeat(self, instance):
+        self.queue("contexts", self.live.context_event(instance))
+
+    @rule(instance=st.sampled_from(INSTANCES), copies=st.integers(1, 3))
+    def reward(self, instance, copies):
+        if not self.live.config().arms:
+            return
+        number = next(self.rewards)
+        event = self.live.metric_event(instance, float(number))
+        self.events.append(event)
+        for _ in range(copies):
+            self.queue("metrics", event)
+
+    @precondition(lambda self: self.events)
+    @rule(data=st.data())
+    def again(self, data):
+        self.queue("metrics", data.draw(st.sampled_from(self.events)))
+
+    @rule(
+        number=st.integers(1, 8),
+        seconds=st.sampled_from([0, 0, 1, 40]),
+        crash=st.sampled_from(["no", "before", "after"]),
+    )
+    def deliver(self, number, seconds, crash):
+        batch, self.waiting = self.waiting[:number], self.waiting[number:]
+        self.live.now_ms += seconds * 1000
+        self.calm.now_ms = self.live.now_ms
+        ends = {} if self.waiting else dict.fromkeys(SOURCES, self.live.now_ms)
+        if crash == "before":
+            self.live.partition.fold(batch, ends_ms=ends, log_starts={})
+            self.live.restore()
+        for world in (self.live, self.calm):
+            world.commit(world.partition.fold(batch, ends_ms=ends, log_starts={}))
+        if crash == "after":
+            self.live.restore()
+            replay = self.live.partition.fold(batch, ends_ms=ends, log_starts={})
+            assert not replay.rounds, "what was committed is not learned again"
+            self.live.commit(replay)
+
+    @invariant()
+    def the_interrupted_world_is_where_the_undisturbed_one_is(self):
+        if hasattr(self, "live"):
+            assert comparable(self.live) == comparable(self.calm)
+            assert self.live.rounds == self.calm.rounds
+
+    @invariant()
+    def every_consumed_record_has_one_disposition(self):
+        if hasattr(self, "live"):
+            source = self.live.offsets().sources["metrics"]
+            assert sum(source.dispositions.values()) == source.next
+            assert source.dispositions.get("applied", 0) <= len(self.events)
+
+    @invariant()
+    def each_round_learned_the_mean_of_rewards_that_no_other_round_counted(self):
+        if not hasattr(self, "live"):
+            return
+        by_request: dict[str, list[float]] = {}
+        for event in self.events:
+            by_request.setdefault(event["request_id"], []).append(event["metrics"]["reward"])
+        for closed in self.live.rounds:
+            if closed.outcome == "measured":
+                counted = closed.metrics["reward"].count
+                total = closed.reward * counted
+                possible = {sum(some) for some in itertools.combinations(by_request[closed.request_id], counted)}
+                assert any(abs(total - p) < 1e-6 for p in possible)
+
+
+TestInterrupted = Interrupted.TestCase
+TestInterrupted.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def played(order: list[tuple[int, int]], batches: list[int]) -> World:
+    """Three rounds of six rewards each; within its round, each event comes when ``order`` says, often twice."""
+    world = World()
+    world.apply(spec(measurement={**SPEC["measurement"], "min_samples": 6, "min_instance_share": 0.0}))
+    for name in INSTANCES:
+        world.here(name)
+    world.fold()
+    sizes = itertools.cycle(batches)
+    for round_ in range(3):
+        events = [world.metric_event(INSTANCES[i % 3], round_ + i * 0.1) for i in range(6)]
+        for index, copies in order:
+            for _ in range(copies):
+                world.send("metrics", events[index])
+        pending = world.pending()
+        while pending:
+            size = next(sizes)
+            world.fold(pending[:size])
+            pending = pending[size:]
+    return world
+
+
+ORDERS = st.permutations(range(6)).flatmap(
+    lambda order: st.lists(st.integers(1, 3), min_size=6, max_size=6).map(
+        lambda copies: list(zip(order, copies, strict=True))
+    )
+)
+
+
+@given(order=ORDERS, batches=st.lists(st.integers(1, 9), min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_any_order_duplication_and_batching_of_a_rounds_rewards_teaches_the_same(order, batches):
+    straight = played([(i, 1) for i in range(6)], [1])
+    mixed = played(order, batches)
+    assert mixed.scope().learner == straight.scope().learner
+    assert [r.reward for r in mixed.rounds if r.outcome == "measured"] == [r.reward for r in straight.rounds]
+    assert mixed.config().arms == straight.config().arms
+    assert mixed.dispositions()["applied"] == 18
+
+
+@given(
+    script=st.lists(
+        st.one_of(
+            st.tuples(st.just("here"), st.sampled_from(INSTANCES)),
+            st.tuples(st.just("reward"), st.sampled_from(INSTANCES)),
+        ),
+        min_size=1,
+        max_size=40,
+    ),
+    batches=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    crashes=st.sets(st.integers(0, 40)),
+)
+@settings(max_examples=80, deadline=None)
+def test_batches_and_crashes_make_no_difference(script, batches, crashes):
+    """After a crash a consumer reads other batches than before it: the state and the dispositions are the same."""
+    one = World()
+    one.apply(SMALL)
+    one.here("a")
+    one.fold()
+    log: list[Received] = []
+    for kind, instance in script:
+        record = one.here(instance) if kind == "here" else one.measured(instance, 0.25)
+        log.append(record)
+        one.fold([record])
+    many = World()
+    many.apply(SMALL)
+    many.here("a")
+    many.fold()
+    rest, sizes, step = log, itertools.cycle(batches), 0
+    while rest:
+        size = next(sizes)
+        if step in crashes:
+            many.fold(rest[:size], lost=True)
+            size = next(sizes)
+        many.fold(rest[:size])
+        rest, step = rest[size:], step + 1
+    assert comparable(many) == comparable(one)
+    closed = [[r for r in w.rounds if r.outcome == "measured"] for w in (one, many)]
+    assert closed[0] == closed[1]
+    assert Counter(many.dispositions()) == Counter(one.dispositions())
