@@ -24,7 +24,6 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -50,6 +49,7 @@ from ..core.types import (
     Context,
     ContextIdType,
     NullContextId,
+    NullRequestId,
     PredictionType,
     PredictResponse,
     RequestIdType,
@@ -61,7 +61,7 @@ from ..core.values import ParameterValue, ValueType, to_value
 from ._played import Played
 
 Metadata: TypeAlias = dict[str, Any]
-"""What a learner must know of a request to learn from it: plain data, arrays and such (see ``oppertune.core.state``)."""
+"""What a learner must know of a request to learn from it: anything that ``oppertune.core.state`` can encode."""
 
 _NO_CONTEXT = Context()
 
@@ -150,7 +150,8 @@ class Algorithm(ABC):
 
     To implement one, set ``Meta`` and write ``_predict`` and ``_set_reward``; the rest is optional. Attributes that
     hold plain data, numpy arrays, generators, parameters or other algorithms are the learner's state as they are.
-    Attributes that the constructor sets for good may be named in ``configuration``, which keeps them out of the state.
+    Attributes that the constructor sets for good may be named in ``Meta.configuration``: they are left out of it.
+    The base class's own attributes have mangled names (two leading underscores), so that no learner's can collide.
 
     Args:
         parameters: What to tune, at least one, each a parameter or its dictionary; names must differ.
@@ -168,26 +169,14 @@ class Algorithm(ABC):
         """Flags of the algorithm, see :class:`Capabilities`."""
 
     capabilities: ClassVar[Capabilities] = Capabilities()
-    configuration: ClassVar[frozenset[str]] = frozenset(
-        {
-            "params",
-            "_declared",
-            "_fingerprint",
-            "_iteration",
-            "_played",
-            "_random_seed",
-            "_raw_params",
-            "_remembers",
-            "_requests",
-            "_transformers",
-        }
-    )
-    """Names of attributes that are not part of the learner's state. Subclasses name their own; all are united."""
+    _remembers: ClassVar[bool] = True
+    _not_learned: ClassVar[frozenset[str]] = frozenset({"params", "_raw_params", "_random_seed"})
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         cls.capabilities = Capabilities.of(cls.Meta)
-        cls.configuration = frozenset().union(*(base.__dict__.get("configuration", ()) for base in cls.__mro__))
+        cls._remembers = cls._recommend is Algorithm._recommend
+        cls._not_learned |= frozenset(getattr(cls.Meta, "configuration", ()))
 
     def __init__(
         self, parameters: Iterable[ValueType | Mapping[str, object]], *, random_seed: int | None = None
@@ -195,17 +184,17 @@ class Algorithm(ABC):
         self._raw_params = self._checked_parameters(parameters)
         self._random_seed = checked_seed(random_seed)
         tuned = [p for p in self._raw_params if not p.is_constant]
-        self._transformers = {p.name: ValueTransformer(p) for p in tuned}
+        self.__transformers = {p.name: ValueTransformer(p) for p in tuned}
         untransformed = self.capabilities.requires_untransformed_parameters
         self.params: tuple[ValueType, ...] = tuple(
-            p if untransformed else self._transformers[p.name].transformed for p in tuned
+            p if untransformed else self.__transformers[p.name].transformed for p in tuned
         )
-        self._declared: PredictionType = {p.name: p.val for p in self._raw_params}
-        self._fingerprint = _fingerprint(self._raw_params)
-        self._iteration = 0
-        self._requests: RequestManager[_TuningRequest] = RequestManager()
-        self._played = Played()
-        self._remembers = type(self)._recommend is Algorithm._recommend
+        self.__declared: PredictionType = {p.name: p.val for p in self._raw_params}
+        self.__fingerprint = _fingerprint(self._raw_params)
+        self.__iteration = 0
+        self.__requests: RequestManager[_TuningRequest] = RequestManager()
+        self.__played = Played()
+        self.__constructed: frozenset[str] | None = None
 
     def _checked_parameters(self, parameters: Iterable[ValueType | Mapping[str, object]]) -> tuple[ValueType, ...]:
         values = tuple(map(to_value, parameters))
@@ -230,7 +219,7 @@ class Algorithm(ABC):
     @property
     def iteration(self) -> int:
         """Number of rewards learned from (of sequences, for an algorithm that learns from sequences)."""
-        return self._iteration
+        return self.__iteration
 
     # ---- in-process -------------------------------------------------------------------------------------------------
 
@@ -248,15 +237,16 @@ class Algorithm(ABC):
             TooManyRequests: Too many requests are open.
         """
         context = _checked_context(context)
-        if not self.capabilities.needs_rewards and len(self._requests) >= self._requests.limit:
-            self.abandon(next(iter(self._requests)).id)
+        oldest = self.__requests.oldest()
+        if oldest is not None and len(self.__requests) >= self.__requests.limit and not self.capabilities.needs_rewards:
+            self.abandon(oldest.id)
         request_id = generate_request_id()
-        pending = self._requests.newest(context.id)
+        pending = self.__requests.newest(context.id)
         if pending is None or self.capabilities.supports_sequence_of_rewards:
             request = self._opened(request_id, context, predict_data)
         else:
             request = replace(pending, id=request_id, predict_data=predict_data, reward=None, reward_data=None)
-            self._requests.open(request)
+            self.__requests.open(request)
         return PredictResponse(self._completed(request.prediction or {}), request_id)
 
     def store_reward(
@@ -268,7 +258,7 @@ class Algorithm(ABC):
             UnknownRequest: No open request has this id.
             InvalidReward: The reward is not a finite number.
         """
-        request = self._requests.get(request_id)
+        request = self.__requests.get(request_id)
         request.reward, request.reward_data = checked_reward(reward), reward_data
 
     def set_reward(self, reward: RewardType | None = None, context_id: ContextIdType | Context = NullContextId) -> None:
@@ -287,7 +277,7 @@ class Algorithm(ABC):
             InvalidArgument: The algorithm does not learn in this way, or no reward was stored.
         """
         context_id = context_id.id if isinstance(context_id, Context) else context_id
-        pending = self._requests.of_context(context_id)
+        pending = self.__requests.of_context(context_id)
         if reward is not None:
             reward = checked_reward(reward)
             if not self.capabilities.supports_single_reward:
@@ -297,29 +287,29 @@ class Algorithm(ABC):
         if not pending:
             if self.capabilities.needs_rewards:
                 raise UnknownRequest(f"no request is open for context {context_id!r}: predict first")
-            self._iteration += 1
+            self.__iteration += 1
             return
         if reward is not None:
-            self._learn_and_count(replace(pending[-1], reward=reward))
+            self.learn(replace(pending[-1], reward=reward))
         elif all(request.reward is None for request in pending) and self.capabilities.needs_rewards:
             raise InvalidArgument(f"no reward was stored for context {context_id!r}: store_reward first")
         else:
-            self._learn_sequence(pending)
+            self.learn_sequence([replace(request) for request in pending])
         learned = {pending[-1].origin} if reward is not None else {request.origin for request in pending}
         for request in pending:
-            self._requests.close(request.id)
+            self.__requests.close(request.id)
             if request.origin not in learned:
                 learned.add(request.origin)
                 self.withdraw(request)
 
     def get_tuning_requests(self, context_id: ContextIdType | None = None) -> list[TuningRequest]:
         """The open requests, of one context or of all, oldest first."""
-        pending = self._requests if context_id is None else self._requests.of_context(context_id)
+        pending = self.__requests if context_id is None else self.__requests.of_context(context_id)
         return [self._view(request) for request in pending]
 
     def get_current_prediction(self, context_id: ContextIdType = NullContextId) -> PredictionType | None:
         """The configuration of the newest open request of a context, None where none is open."""
-        request = self._requests.newest(context_id)
+        request = self.__requests.newest(context_id)
         return None if request is None else self._completed(request.prediction or {})
 
     # ---- a stream ---------------------------------------------------------------------------------------------------
@@ -352,11 +342,11 @@ class Algorithm(ABC):
             UnknownRequest: No open request has this id.
             InvalidReward: The reward is not a finite number; the request stays open.
         """
-        request = self._requests.get(request_id)
-        self._learn_and_count(replace(request, reward=checked_reward(reward), reward_data=reward_data))
-        self._requests.close(request_id)
+        request = self.__requests.get(request_id)
+        self.learn(replace(request, reward=checked_reward(reward), reward_data=reward_data))
+        self.__requests.close(request_id)
         for twin in self._twins(request):
-            self._requests.close(twin.id)
+            self.__requests.close(twin.id)
 
     def abandon(self, request_id: RequestIdType) -> None:
         """Withdraw a request: close it and learn nothing.
@@ -364,7 +354,7 @@ class Algorithm(ABC):
         Raises:
             UnknownRequest: No open request has this id.
         """
-        request = self._requests.close(request_id)
+        request = self.__requests.close(request_id)
         if not self._twins(request):
             self.withdraw(request)
 
@@ -383,9 +373,9 @@ class Algorithm(ABC):
         for parameter in self._raw_params:
             if not parameter.contains(prediction.get(parameter.name)):
                 raise InvalidArgument(f"{prediction.get(parameter.name)!r} is not a legal value of {parameter.name!r}")
-        tuned = {name: t.value.snap(prediction[name]) for name, t in self._transformers.items()}
+        tuned = {name: t.value.snap(prediction[name]) for name, t in self.__transformers.items()}
         self._tell_foreign(tuned, context, reward)
-        self._remember(context, tuned, reward)
+        self._remember(_TuningRequest(NullRequestId, context, prediction=tuned, reward=reward))
 
     # ---- both -------------------------------------------------------------------------------------------------------
 
@@ -398,9 +388,11 @@ class Algorithm(ABC):
         recommended = self._recommend(context)
         if recommended is not None:
             return self._completed(self._legal(recommended))
-        best = self._played.best(context.id if self.capabilities.supports_context else NullContextId)
+        best = self.__played.best(context.id if self.capabilities.supports_context else NullContextId)
         return (
-            dict(self._declared) if best is None else self._completed(dict(zip(self._transformers, best, strict=True)))
+            dict(self.__declared)
+            if best is None
+            else self._completed(dict(zip(self.__transformers, best, strict=True)))
         )
 
     def get_state(self) -> JsonDict:
@@ -412,13 +404,13 @@ class Algorithm(ABC):
         state: JsonDict = {
             "format": STATE_FORMAT,
             "algorithm": type(self).__name__,
-            "parameters": self._fingerprint,
-            "iteration": self._iteration,
-            "requests": [_encoded_request(request) for request in self._requests],
+            "parameters": self.__fingerprint,
+            "iteration": self.__iteration,
+            "requests": [_encoded_request(request) for request in self.__requests],
             "learner": self._encoded_attributes(),
         }
         if self._remembers:
-            state["played"] = self._played.get_state()
+            state["played"] = self.__played.get_state()
         return state
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -430,6 +422,7 @@ class Algorithm(ABC):
             StateMismatch: The state is another algorithm's, or was learned with other parameters.
             InvalidState: It is damaged, or of a format version that is not read. In either case nothing has changed.
         """
+        self._note_constructed()
         self._check_provenance(state)
         before = self.get_state()
         try:
@@ -437,7 +430,7 @@ class Algorithm(ABC):
         except StateMismatch:
             self._restore(before)
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, InvalidInput) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
             self._restore(before)
             raise InvalidState(f"a damaged state: {type(error).__name__}: {error}") from error
 
@@ -448,8 +441,7 @@ class Algorithm(ABC):
             NotStreamable: An attribute can't be, or two attributes share an object; the message names them.
         """
         self._encoded_attributes()
-        mine = {name: x for name, x in self.__dict__.items() if name not in self.configuration}
-        if shared := find_shared(mine):
+        if shared := find_shared({name: self.__dict__[name] for name in self._learned()}):
             raise NotStreamable(
                 f"{type(self).__name__}: {shared[0]} and {shared[1]} are one object, and would be two after a restore"
             )
@@ -462,11 +454,19 @@ class Algorithm(ABC):
 
     def learn(self, request: _TuningRequest) -> None:
         """Learn from a request that the caller kept, its reward and metadata filled in."""
-        if self.capabilities.supports_single_reward:
-            self._set_reward(request)
-        else:
-            self._set_reward_for_sequence([request])
-        self._iteration += 1
+        if not self.capabilities.supports_single_reward:
+            self.learn_sequence([request])
+            return
+        self._set_reward(request)
+        self.__iteration += 1
+        self._remember(request)
+
+    def learn_sequence(self, requests: Sequence[_TuningRequest]) -> None:
+        """Learn from requests that the caller kept, oldest first, together."""
+        self._set_reward_for_sequence(requests)
+        self.__iteration += 1
+        for request in requests:
+            self._remember(request)
 
     def withdraw(self, request: _TuningRequest) -> None:
         """Learn nothing from a request that the caller kept: it will not be answered."""
@@ -496,26 +496,33 @@ class Algorithm(ABC):
     def _tell_foreign(self, prediction: PredictionType, context: Context, reward: RewardType) -> None:  # noqa: B027
         """Learn from a configuration (of the parameters that are not constant, in own units) that was not asked for."""
 
+    def _transformed(self, prediction: PredictionType) -> PredictionType:
+        """Values of the parameters that are not constant, from their own units to those of ``params``."""
+        if self.capabilities.requires_untransformed_parameters:
+            return prediction
+        return {name: self.__transformers[name].transform(x) for name, x in prediction.items()}
+
     # ---- inside -----------------------------------------------------------------------------------------------------
 
     def _opened(
         self, request_id: RequestIdType, context: Context, predict_data: Mapping[str, Any] | None
     ) -> _TuningRequest:
-        self._requests.check_room(request_id)
+        self.__requests.check_room(request_id)
+        self._note_constructed()
         request = _TuningRequest(id=request_id, context=context, predict_data=predict_data, origin=request_id)
         response = self._predict(request)
         request.prediction = self._legal(response.prediction)
         request.metadata = response.metadata
-        self._requests.open(request)
+        self.__requests.open(request)
         return request
 
     def _legal(self, prediction: Mapping[str, Any] | None) -> PredictionType:
         """A learner's prediction in own units, inside the bounds and on the step, whatever it predicted."""
         if prediction is None:
-            return {name: self._declared[name] for name in self._transformers}
+            return {name: self.__declared[name] for name in self.__transformers}
         legal: PredictionType = {}
         untransformed = self.capabilities.requires_untransformed_parameters
-        for name, transformer in self._transformers.items():
+        for name, transformer in self.__transformers.items():
             try:
                 y = prediction[name]
                 legal[name] = transformer.value.snap(y) if untransformed else transformer.inverse_transform(y)
@@ -525,7 +532,7 @@ class Algorithm(ABC):
 
     def _completed(self, prediction: PredictionType) -> PredictionType:
         """The full configuration: constants filled in, in the order of declaration."""
-        return self._declared | prediction
+        return self.__declared | prediction
 
     def _view(self, request: _TuningRequest) -> TuningRequest:
         return TuningRequest(request.id, request.context, self._completed(request.prediction or {}), request.reward)
@@ -533,42 +540,40 @@ class Algorithm(ABC):
     def _twins(self, request: _TuningRequest) -> list[_TuningRequest]:
         """Open requests that ``predict`` made of the same configuration."""
         return [
-            r for r in self._requests.of_context(request.context.id) if r.origin == request.origin and r is not request
+            r for r in self.__requests.of_context(request.context.id) if r.origin == request.origin and r is not request
         ]
 
-    def _learn_and_count(self, request: _TuningRequest) -> None:
-        self.learn(request)
-        self._remember(request.context, request.prediction or {}, request.answer)
+    def _remember(self, request: _TuningRequest) -> None:
+        if self._remembers and request.reward is not None and request.prediction is not None:
+            scope = request.context.id if self.capabilities.supports_context else NullContextId
+            self.__played.add(scope, list(request.prediction.values()), request.reward)
 
-    def _learn_sequence(self, requests: Sequence[_TuningRequest]) -> None:
-        self._set_reward_for_sequence([replace(request) for request in requests])
-        self._iteration += 1
-        for request in requests:
-            if request.reward is not None:
-                self._remember(request.context, request.prediction or {}, request.reward)
+    def _learned(self) -> list[str]:
+        """Names of the attributes that are the learner's state: all but this class's own, and the configuration."""
+        return [n for n in self.__dict__ if n not in self._not_learned and not n.startswith("_Algorithm__")]
 
-    def _remember(self, context: Context, prediction: PredictionType, reward: RewardType) -> None:
-        if self._remembers:
-            scope = context.id if self.capabilities.supports_context else NullContextId
-            self._played.add(scope, list(prediction.values()), reward)
+    def _note_constructed(self) -> None:
+        """Before anything happens to a new instance, note which attributes its constructor made: a state has them."""
+        if self.__constructed is None:
+            self.__constructed = frozenset(self._learned())
 
     def _encoded_attributes(self) -> JsonDict:
         learner: JsonDict = {}
-        configuration = self.configuration
-        for name, x in self.__dict__.items():
-            if name not in configuration:
-                try:
-                    learner[name] = encode(x)
-                except NotStreamable as error:
-                    raise NotStreamable(f"{type(self).__name__}.{name}: {error}") from error
+        for name in self._learned():
+            try:
+                learner[name] = encode(self.__dict__[name])
+            except NotStreamable as error:
+                raise NotStreamable(f"{type(self).__name__}.{name}: {error}") from error
         return learner
 
     def _check_provenance(self, state: Mapping[str, Any]) -> None:
+        if not isinstance(state, Mapping):
+            raise InvalidState(f"a state is a dictionary, not {type(state).__name__}")
         if state.get("format") != STATE_FORMAT:
             raise InvalidState(f"state of format {state.get('format')!r}: this version reads {STATE_FORMAT}")
         if state.get("algorithm") != type(self).__name__:
             raise StateMismatch(f"the state of {state.get('algorithm')!r} is not for {type(self).__name__}")
-        if state.get("parameters") != self._fingerprint:
+        if state.get("parameters") != self.__fingerprint:
             raise StateMismatch("the state was learned with other parameters than this instance's")
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -576,16 +581,21 @@ class Algorithm(ABC):
         if not isinstance(state["iteration"], int) or isinstance(state["iteration"], bool):
             raise InvalidState("a damaged state: iteration is no number")
         learner: Mapping[str, object] = state["learner"]
-        for name in [n for n in self.__dict__ if n not in self.configuration and n not in learner]:
-            delattr(self, name)
+        if missing := sorted((self.__constructed or frozenset()) - learner.keys()):
+            raise StateMismatch(
+                f"the state lacks {', '.join(missing)}: another version of {type(self).__name__} wrote it"
+            )
+        for name in self._learned():
+            if name not in learner:  # made after the constructor, and not there yet when the state was written
+                delattr(self, name)
         for name, encoded in learner.items():
             setattr(self, name, decode(encoded, self.__dict__.get(name)))
-        self._iteration = state["iteration"]
-        self._requests.clear()
+        self.__iteration = state["iteration"]
+        self.__requests.clear()
         for request in requests:
-            self._requests.open(request)
+            self.__requests.open(request)
         if self._remembers:
-            self._played.set_state(state["played"])
+            self.__played.set_state(state["played"])
 
 
 def checked_reward(reward: RewardType) -> RewardType:

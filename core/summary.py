@@ -7,11 +7,14 @@ bin i holds the values in (γ^(i-1), γ^i], with γ = (1 + α) / (1 - α).
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 RELATIVE_ACCURACY = 0.01
 """α: a percentile read from the histogram is within 1 % of a measured value of that rank."""
+
+MAX_TERMS = 256
+"""Terms of a sum that are gathered before they are added up."""
 
 GAMMA = (1 + RELATIVE_ACCURACY) / (1 - RELATIVE_ACCURACY)
 _LOG_GAMMA = math.log(GAMMA)
@@ -27,12 +30,12 @@ def bin_value(index: int) -> float:
     return 2 * math.exp(index * _LOG_GAMMA) / (GAMMA + 1)
 
 
-def exact_sum(expansion: Iterable[float]) -> list[float]:
+def exact_sum(terms: Iterable[float]) -> list[float]:
     """The canonical expansion of a sum of floats: the sum rounded, then what rounding left, and so on.
 
     It represents the exact sum, so it does not depend on the order of the terms; ``[]`` is zero.
     """
-    rest = list(expansion)
+    rest = list(terms)
     canonical: list[float] = []
     while rounded := math.fsum(rest):
         canonical.append(rounded)
@@ -46,8 +49,8 @@ class Summary:
 
     Attributes:
         count: Number of measurements, each counted as often as its weight says.
-        total: Expansion of their sum (see :func:`exact_sum`).
-        squares: Expansion of the sum of their squares.
+        total: Terms whose exact sum is their sum; its canonical expansion after :meth:`settle`.
+        squares: The same for their squares.
         low: The smallest, ``None`` while there are none.
         high: The largest.
         bins: Measurements above zero, by bin.
@@ -67,9 +70,14 @@ class Summary:
     def add(self, value: float, weight: int = 1) -> None:
         """Add one finite measurement that stands for ``weight`` of its kind."""
         self.count += weight
-        self.total = exact_sum([*self.total, value * weight])
-        self.squares = exact_sum([*self.squares, value * value * weight])
-        self._widen(value, value)
+        self.total.append(value * weight)
+        self.squares.append(value * value * weight)
+        if len(self.total) > MAX_TERMS:
+            self.settle()
+        if self.low is None or value < self.low:
+            self.low = value
+        if self.high is None or value > self.high:
+            self.high = value
         if value > 0:
             index = bin_index(value)
             self.bins[index] = self.bins.get(index, 0) + weight
@@ -94,29 +102,35 @@ class Summary:
     ) -> None:
         """Add another summary's contents, each measurement ``weight`` times."""
         self.count += count * weight
-        self.total = exact_sum([*self.total, *(part * weight for part in total)])
-        self.squares = exact_sum([*self.squares, *(part * weight for part in squares)])
-        self._widen(low, high)
+        self.total += [part * weight for part in total]
+        self.squares += [part * weight for part in squares]
+        if len(self.total) > MAX_TERMS:
+            self.settle()
+        if self.low is None or low < self.low:
+            self.low = low
+        if self.high is None or high > self.high:
+            self.high = high
         for mine, theirs in ((self.bins, bins), (self.negative, negative)):
             for index, number in theirs.items():
                 mine[index] = mine.get(index, 0) + number * weight
         self.zeros += zeros * weight
 
-    def _widen(self, low: float, high: float) -> None:
-        if self.low is None or low < self.low:
-            self.low = low
-        if self.high is None or high > self.high:
-            self.high = high
+    def settle(self) -> None:
+        """Bring the sums into their canonical form, so that equal summaries are equal to the bit."""
+        self.total = exact_sum(self.total)
+        self.squares = exact_sum(self.squares)
 
     @property
     def sum(self) -> float:
         """The sum, correctly rounded."""
-        return self.total[0] if self.total else 0.0
+        return math.fsum(self.total)
 
     @property
     def mean(self) -> float:
-        """The arithmetic mean; NaN while there are no measurements."""
-        return self.sum / self.count if self.count else math.nan
+        """The arithmetic mean, inside what was measured; NaN while there are no measurements."""
+        if not self.count or self.low is None or self.high is None:
+            return math.nan
+        return min(max(self.sum / self.count, self.low), self.high)
 
     @property
     def std(self) -> float:
@@ -124,22 +138,24 @@ class Summary:
         if not self.count:
             return math.nan
         mean = self.mean
-        second = (self.squares[0] if self.squares else 0.0) / self.count
+        second = math.fsum(self.squares) / self.count
         return math.sqrt(max(0.0, second - mean * mean))
 
     def quantile(self, q: float) -> float:
         """The measurement of rank ``q`` (0 to 1), within 1 %, and inside what was measured; NaN while empty."""
+        return self.quantiles((q,))[0]
+
+    def quantiles(self, qs: Sequence[float]) -> list[float]:
+        """Several quantiles in one pass; ``qs`` must ascend."""
         if not self.count or self.low is None or self.high is None:
-            return math.nan
-        rank = q * (self.count - 1)
-        value = self.high
+            return [math.nan] * len(qs)
+        found: list[float] = []
         seen = 0
-        for candidate, number in self._ascending():
+        for value, number in self._ascending():
             seen += number
-            if seen > rank:
-                value = candidate
-                break
-        return min(max(value, self.low), self.high)
+            while len(found) < len(qs) and seen > qs[len(found)] * (self.count - 1):
+                found.append(min(max(value, self.low), self.high))
+        return found + [self.high] * (len(qs) - len(found))
 
     def _ascending(self) -> Iterable[tuple[float, int]]:
         for index in sorted(self.negative, reverse=True):

@@ -1,6 +1,7 @@
 """The tuner spec: what is tuned, how it is measured, and when to stop. Written by people, in YAML or JSON."""
 
 import math
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -176,7 +177,7 @@ class Objective(Handwritten):
     )
     range: RewardRange | None = None
 
-    @property
+    @cached_property
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics that a reward needs; none are known in advance for a function."""
         if self.terms is not None:

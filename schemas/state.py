@@ -4,7 +4,7 @@ These records are the worker's own; they are documented so that ``tuner show`` a
 mutable: the processor folds events into them in place and writes the changed ones.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
@@ -36,7 +36,18 @@ DISPOSITIONS = ("applied", "duplicate", "late", "settling", "superseded", "held"
 Disposition = Literal["applied", "duplicate", "late", "settling", "superseded", "held", "refused", "dead_letter"]
 
 
-class _Part(BaseModel):
+class _Folded(BaseModel):
+    """What the processor changes in place, many times per event.
+
+    Assigning a field is a plain assignment: pydantic's own costs three times an event's arithmetic. What is assigned was
+    checked where it came in, and is checked again when the record is read back.
+    """
+
+    if not TYPE_CHECKING:
+        __setattr__ = object.__setattr__
+
+
+class _Part(_Folded):
     model_config = ConfigDict(extra="ignore")
 
 
@@ -49,7 +60,7 @@ class Suspension(_Part):
     time_ms: Milliseconds
 
 
-class TunerState(Record):
+class TunerState(_Folded, Record):
     """A tuner as it was applied, and the learner that its scopes share, if they do. Key: the tuner's name."""
 
     topic: ClassVar[str] = "state"
@@ -112,7 +123,7 @@ class OpenRequest(_Part):
     activated_ms: Milliseconds | None = None
     measure_by_ms: Milliseconds | None = None
     metrics: dict[MetricName, Summary] = {}
-    intervals_s: list[float] = Field([], description="exact sum of the measured intervals, weighted")
+    intervals_s: list[float] = Field([], description="expansion of the sum of the measured intervals")
     ran: dict[InstanceName, int] = Field({}, description="instances that run it, and how often each reported")
     windows: dict[str, Window] = Field({}, description="by producer: instance and boot")
     seen: dict[str, int] = Field({}, description="hashes of the ids of events that are not numbered")
@@ -139,7 +150,7 @@ class Block(_Part):
     rejected: bool = Field(False, description="the candidate failed a round before any reward was known to give it")
 
 
-class ScopeState(Record):
+class ScopeState(_Folded, Record):
     """One scope of a tuner. Key: ``tuner/context id``, ``tuner/`` for the scope of no context."""
 
     topic: ClassVar[str] = "state"
@@ -181,7 +192,7 @@ class SourceState(_Part):
     lost: Counter = Field(0, description="offsets whose records were deleted before they were applied")
 
 
-class PartitionOffsets(Record):
+class PartitionOffsets(_Folded, Record):
     """What was applied of a partition. Key: ``@offsets``."""
 
     topic: ClassVar[str] = "state"

@@ -7,6 +7,7 @@ the last committed state and the records since give the same state again.
 import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from operator import attrgetter
 
 from ...core.errors import OppertuneError, TopicRecreated
 from ...schemas.keys import OFFSETS_KEY, tuner_of
@@ -16,6 +17,9 @@ from ...schemas.state import Disposition, PartitionOffsets, SourceState
 from .cell import Cell
 from .decode import Event, NotUsed, dead_letter, decode
 from .effects import SOURCES, Effects, Received
+
+
+_topic = attrgetter("topic")
 
 
 class AccountsDoNotBalanceError(OppertuneError):
@@ -123,7 +127,9 @@ class Partition:
         partition, partitions = self._offsets.partition, self._offsets.partitions
         accounts = {topic: FoldedSource(first=s.next, next=s.next) for topic, s in self._offsets.sources.items()}
         # 1.
-        fresh = [r for r in records if self._account(r, accounts[r.topic], log_starts)]
+        fresh: list[Received] = []
+        for topic, run in groupby(records, key=_topic):
+            fresh += self._account(list(run), accounts[topic], log_starts.get(topic, 0))
         # 2.
         effects, dispositions = Effects(), list[tuple[str, int, Disposition]]()
         events: dict[str, list[tuple[Received, Event]]] = {}
@@ -155,20 +161,23 @@ class Partition:
             self._write_down(fresh, dispositions, accounts, ends_ms, now_ms, effects)
         return effects
 
-    def _account(self, record: Received, account: FoldedSource, log_starts: Mapping[str, int]) -> bool:
-        """Count a record's offset and what is missing before it; false for a replay."""
-        source = self._offsets.sources[record.topic]
-        if record.offset < source.next:
-            return False
-        missing = record.offset - source.next
-        lost = min(max(log_starts.get(record.topic, 0) - source.next, 0), missing)
-        account.lost += lost
-        account.gaps += missing - lost
-        source.lost += lost
-        source.gaps += missing - lost
-        source.next = account.next = record.offset + 1
-        source.time_ms = max(source.time_ms, record.timestamp_ms)
-        return True
+    def _account(self, run: list[Received], account: FoldedSource, log_start: int) -> list[Received]:
+        """Count a source's next records, and what is missing before each; returns them without replays."""
+        source = self._offsets.sources[run[0].topic]
+        if run[0].offset < source.next:
+            run = [r for r in run if r.offset >= source.next]
+            if not run:
+                return run
+        held, spanned = len(run), run[-1].offset + 1 - source.next
+        if spanned > held:
+            lost = min(max(log_start - source.next, 0), run[0].offset - source.next)
+            account.lost += lost
+            account.gaps += spanned - held - lost
+            source.lost += lost
+            source.gaps += spanned - held - lost
+        source.next = account.next = run[-1].offset + 1
+        source.time_ms = max(source.time_ms, max(r.timestamp_ms for r in run))
+        return run
 
     def _time(self, ends_ms: Mapping[str, int]) -> int:
         read_to = (max(ends_ms.get(topic, 0), source.time_ms) for topic, source in self._offsets.sources.items())
@@ -216,7 +225,7 @@ class Partition:
                 transaction=self._offsets.transactions,
                 time_ms=now_ms,
                 folded={t: a for t, a in accounts.items() if a.next > a.first},
-                order=[(topic, sum(1 for _ in run)) for topic, run in groupby(fresh, key=lambda r: r.topic)],
+                order=[(topic, sum(1 for _ in run)) for topic, run in groupby(fresh, key=_topic)],
                 ends_ms={t: m for t, m in ends_ms.items() if t in accounts},
                 state_hash=digest.hexdigest(),
             ).to_bytes()

@@ -104,16 +104,22 @@ def measure(spec: TunerSpec, request: OpenRequest, event: MetricEvent, now_ms: i
         and len(request.metrics.keys() | event.metrics) > MAX_METRICS
     ):
         raise NotUsed("refused", "too_many_metrics", f"more than {MAX_METRICS} metrics in one round")
-    if sum(len(s.bins) + len(s.negative) for s in request.metrics.values()) > MAX_BINS:
+    bins = 0
+    for summary in request.metrics.values():
+        bins += len(summary.bins) + len(summary.negative)
+    if bins > MAX_BINS:
         raise NotUsed("refused", "too_many_bins", f"more than {MAX_BINS} histogram bins in one round")
     count_once(request, event)
     activate(spec, request, event.instance, now_ms)
     request.ran[event.instance] += 1
     request.events += 1
-    request.intervals_s = exact_sum([*request.intervals_s, event.interval_s])
+    request.intervals_s.append(event.interval_s)
     for name, measurement in event.metrics.items():
-        summary = request.metrics.setdefault(name, Summary())
-        if isinstance(measurement, MeasuredSummary):
+        known = request.metrics.get(name)
+        summary = known if known is not None else request.metrics.setdefault(name, Summary())
+        if isinstance(measurement, float):
+            summary.add(measurement, event.weight)
+        elif isinstance(measurement, MeasuredSummary):
             summary.merge(
                 count=measurement.count,
                 total=[measurement.sum],
@@ -126,8 +132,16 @@ def measure(spec: TunerSpec, request: OpenRequest, event: MetricEvent, now_ms: i
                 weight=event.weight,
             )
         else:
-            for number in measurement if isinstance(measurement, list) else (measurement,):
+            for number in measurement:
                 summary.add(number, event.weight)
+
+
+def settle(scope: ScopeState) -> None:
+    """Bring what was summed up into its canonical form, before it is written."""
+    if scope.open is not None:
+        scope.open.intervals_s = exact_sum(scope.open.intervals_s)
+        for summary in scope.open.metrics.values():
+            summary.settle()
 
 
 def samples(spec: TunerSpec, request: OpenRequest) -> int:
@@ -135,7 +149,13 @@ def samples(spec: TunerSpec, request: OpenRequest) -> int:
     names = spec.objective.metrics
     if not names:
         return max((s.count for s in request.metrics.values()), default=0)
-    return min(request.metrics[name].count if name in request.metrics else 0 for name in names)
+    fewest = -1
+    for name in names:
+        summary = request.metrics.get(name)
+        count = summary.count if summary is not None else 0
+        if fewest < 0 or count < fewest:
+            fewest = count
+    return fewest
 
 
 def enough_instances(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
@@ -178,19 +198,20 @@ def deadline_ms(request: OpenRequest) -> int:
 
 def results(request: OpenRequest) -> dict[str, MetricResult]:
     """What was measured, for the round's record."""
-    return {
-        name: MetricResult(
-            count=s.count,
-            mean=s.mean,
-            min=s.low or 0.0,
-            max=s.high or 0.0,
-            std=s.std,
-            p50=s.quantile(0.5),
-            p95=s.quantile(0.95),
-            p99=s.quantile(0.99),
+    found = {}
+    for name, summary in request.metrics.items():
+        p50, p95, p99 = summary.quantiles((0.5, 0.95, 0.99))
+        found[name] = MetricResult(
+            count=summary.count,
+            mean=summary.mean,
+            min=summary.low or 0.0,
+            max=summary.high or 0.0,
+            std=summary.std,
+            p50=p50,
+            p95=p95,
+            p99=p99,
         )
-        for name, s in request.metrics.items()
-    }
+    return found
 
 
 def config_record(tuner: TunerState, scope: ScopeState) -> ConfigRecord:

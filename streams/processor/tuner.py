@@ -4,6 +4,7 @@ Everything here works in place on one tuner and writes into an :class:`Outcome`.
 then throws the tuner away and decodes it again from its last committed records (see ``cell.py``).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, assert_never, cast
@@ -130,6 +131,7 @@ class Tuner:
         if self._changed_self:
             effects.state[self.name] = self.state.to_bytes()
         for name in sorted(self._changed_scopes):
+            scopes.settle(self.scopes[name])
             effects.state[state_scope_key(self.name, name)] = self.scopes[name].to_bytes()
         for name in sorted(self._publish):
             record = scopes.config_record(self.state, self.scopes[name])
@@ -335,7 +337,7 @@ class Tuner:
         self._changed_scopes.add(scope.scope)
 
     def _close_measured(self, scope: ScopeState, request: OpenRequest, now_ms: int, outcome: Outcome) -> None:
-        interval_s = request.intervals_s[0] if request.intervals_s else 0.0
+        interval_s = math.fsum(request.intervals_s)
         value = reward.reward_of(self.spec.objective, request.metrics, interval_s, self._function)
         if value is None:
             self._end(scope, request, now_ms, outcome, "skipped", "its metrics give no finite reward")

@@ -5,7 +5,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from time import monotonic
 
 from ..processor import SOURCES, Effects, Partition, Received
 from .ends import LogEnds
@@ -220,12 +219,3 @@ class OwnedPartition:
         self.status.applied = self.next_offsets()
         self.status.summary = self._partition.summary()
 
-
-def restore(
-    number: int, partitions: int, settings: WorkerSettings, state: Mapping[str, bytes], topic_ids: Mapping[str, str]
-) -> Partition:
-    """The processor's partition from its records, timed in the log."""
-    began = monotonic()
-    partition = Partition.restore(number, partitions, state, topic_ids=topic_ids)
-    log.debug("partition %d of %s: %d records decoded in %.3f s", number, settings.group, len(state), monotonic() - began)
-    return partition

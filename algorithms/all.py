@@ -1,0 +1,145 @@
+"""The registry: which algorithms there are, and how to make a tuning instance of one by name.
+
+``ALGORITHMS`` maps the names of shipped algorithms to their classes, and loads a class's module when it is looked up: a
+heavy dependency of one costs nothing to users of another. To add one, write its module and a line in ``_SHIPPED``.
+
+Algorithms of other distributions are found by name among their installed entry points::
+
+    [project.entry-points."oppertune.algorithms"]
+    my_algorithm = "my_package.my_module:MyAlgorithm"
+
+Nothing but an installed entry point's own target is ever imported: a name that comes in by a topic chooses among what
+the operator has installed, and no more.
+"""
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, NamedTuple
+
+from ..core.errors import (
+    InvalidArgument,
+    InvalidArgumentType,
+    MissingExtra,
+    OppertuneError,
+    UnavailableAlgorithm,
+    UnknownAlgorithm,
+)
+from ..core.values import ValueType
+from .base import Algorithm
+
+ENTRY_POINTS = "oppertune.algorithms"
+"""Group of entry points by which other distributions offer algorithms."""
+
+
+class _Shipped(NamedTuple):
+    module: str
+    name: str
+    extra: str | None = None  # the extra whose packages the module imports
+
+
+_SHIPPED: Mapping[str, _Shipped] = {
+    "bluefin": _Shipped(".bluefin", "BlueFin"),
+    "exponential_weights": _Shipped(".exponential_weights", "ExponentialWeights"),
+    "exponential_weights_slates": _Shipped(".exponential_weights_slates", "ExponentialWeightsSlates"),
+    "hybrid_solver": _Shipped(".hybrid_solver", "HybridSolver"),
+    "identity": _Shipped(".identity", "Identity"),
+    "uniform_random": _Shipped(".uniform_random", "UniformRandom"),
+}
+
+_PLANNED = frozenset({"autoscope", "bayesian_optimization", "ddpg", "hopt", "slates"})
+"""Names of the original that this version does not have yet. Theirs is a line above, once they are written."""
+
+
+class _Registry(MutableMapping[str, type[Algorithm]]):
+    """Classes by name, loaded on look-up. Iterating loads nothing."""
+
+    def __init__(self, shipped: Mapping[str, _Shipped]) -> None:
+        self._entries: dict[str, _Shipped | type[Algorithm]] = dict(shipped)
+
+    def __getitem__(self, name: str) -> type[Algorithm]:
+        entry = self._entries.get(name)
+        if entry is None:
+            if name in _PLANNED:
+                raise UnavailableAlgorithm(f"the algorithm {name!r} is not part of this version yet")
+            raise UnknownAlgorithm(f"no algorithm is named {name!r}; there are {', '.join(self._entries)}")
+        if isinstance(entry, type):
+            return entry
+        try:
+            module = import_module(entry.module, __package__)
+        except ImportError as error:
+            if entry.extra is None:
+                raise
+            raise MissingExtra(f"the algorithm {name!r}", entry.extra) from error
+        found: type[Algorithm] = getattr(module, entry.name)
+        return found
+
+    def __setitem__(self, name: str, algorithm: type[Algorithm]) -> None:
+        if not issubclass(algorithm, Algorithm):
+            raise InvalidArgumentType(f"an algorithm is a subclass of Algorithm, not {algorithm!r}")
+        self._entries[name] = algorithm
+
+    def __delitem__(self, name: str) -> None:
+        del self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+ALGORITHMS: MutableMapping[str, type[Algorithm]] = _Registry(_SHIPPED)
+"""Class by name: the shipped algorithms, and what this process has added (``ALGORITHMS["mine"] = MyAlgorithm``)."""
+
+
+def get_algorithm_class(name: str) -> type[Algorithm]:
+    """The class of an algorithm, shipped or installed.
+
+    Raises:
+        UnknownAlgorithm: There is none of this name.
+        UnavailableAlgorithm: The name is reserved for one that this version does not have yet.
+        MissingExtra: It needs packages that are not installed.
+    """
+    if name not in ALGORITHMS and name not in _PLANNED:
+        for entry_point in entry_points(group=ENTRY_POINTS, name=name):
+            loaded = entry_point.load()
+            if not (isinstance(loaded, type) and issubclass(loaded, Algorithm)):
+                raise UnknownAlgorithm(f"the entry point {name!r} of {ENTRY_POINTS} is no Algorithm: {loaded!r}")
+            return loaded
+    return ALGORITHMS[name]
+
+
+def create_tuning_instance(
+    parameters: Iterable[ValueType | Mapping[str, object]],
+    algorithm: str = "hybrid_solver",
+    algorithm_args: Mapping[str, Any] | None = None,
+) -> Algorithm:
+    """A tuning instance by the name of its algorithm.
+
+    Args:
+        parameters: What to tune.
+        algorithm: Name of the algorithm.
+        algorithm_args: Its arguments, besides the parameters.
+
+    Raises:
+        UnknownAlgorithm: There is none of this name.
+        InvalidArgument: It does not take these arguments.
+        InvalidParameter: It does not take these parameters.
+    """
+    cls = get_algorithm_class(algorithm)
+    arguments = dict(algorithm_args or {})
+    try:
+        inspect.signature(cls).bind(parameters, **arguments)
+    except TypeError as error:
+        raise InvalidArgument(f"algorithm {algorithm!r}: {error}") from error
+    try:
+        return cls(parameters, **arguments)
+    except OppertuneError:
+        raise
+    except TypeError as error:  # an argument of a type that the constructor did not expect
+        raise InvalidArgument(f"algorithm {algorithm!r}: {error}") from error

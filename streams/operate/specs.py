@@ -1,0 +1,35 @@
+"""Tuner specs from files: YAML or JSON, with errors that name the place."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ...schemas.base import explain
+from ...schemas.spec import TunerSpec
+from .codes import CommandFailed, ExitCode
+
+
+def read_spec(path: Path) -> tuple[TunerSpec, dict[str, Any]]:
+    """Read and check a spec file; JSON is YAML too.
+
+    Returns:
+        The spec, and its contents as written.
+
+    Raises:
+        CommandFailed: The file cannot be read, or is not a spec.
+    """
+    try:
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CommandFailed(f"cannot read {path}: {error.strerror or error}", ExitCode.INVALID) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CommandFailed(f"{path} is neither YAML nor JSON: {error}", ExitCode.INVALID) from error
+    if not isinstance(written, dict):
+        raise CommandFailed(f"{path} holds no spec: a mapping with name and parameters is expected", ExitCode.INVALID)
+    try:
+        return TunerSpec.model_validate(written), written
+    except ValidationError as error:
+        problems = explain(error, limit=20).replace("; ", "\n  ")
+        raise CommandFailed(f"{path} is not a valid tuner spec:\n  {problems}", ExitCode.INVALID) from error

@@ -1,0 +1,69 @@
+"""Tuners as the ``state`` topic holds them: reading needs no worker."""
+
+from dataclasses import dataclass, field
+
+from ...schemas.keys import OFFSETS_KEY, partition_of, tuner_of
+from ...schemas.state import ScopeState, TunerState
+from ..broker import BrokerSettings, partition_count
+from ..broker.table import read_table
+
+
+@dataclass(slots=True)
+class TunerView:
+    """A tuner as its records say.
+
+    Attributes:
+        name: The tuner's name.
+        state: Its own record, ``None`` where it cannot be read.
+        scopes: Its scopes, the one without context first.
+        unreadable: Why a record cannot be read; empty where all can.
+    """
+
+    name: str
+    state: TunerState | None = None
+    scopes: list[ScopeState] = field(default_factory=list)
+    unreadable: str = ""
+
+    @property
+    def status(self) -> str:
+        """One word for a list."""
+        if self.unreadable or self.state is None:
+            return "unreadable"
+        if self.state.suspended is not None:
+            return "suspended"
+        if self.state.paused:
+            return "paused"
+        if self.scopes and any(s.open is not None for s in self.scopes):
+            return "achieved" if all(s.achieved for s in self.scopes if s.open is not None) else "tuning"
+        return "parked"
+
+
+def read_tuners(settings: BrokerSettings, name: str | None = None, *, timeout_s: float = 30.0) -> dict[str, TunerView]:
+    """All tuners, or the one of a name, from ``state``.
+
+    Raises:
+        BrokerUnreachable: The topic cannot be read in time.
+        TopicsInvalid: It is not there.
+    """
+    count = partition_count(settings, "state")
+    partitions = range(count) if name is None else [partition_of(name, count)]
+    views: dict[str, TunerView] = {}
+    for records in read_table(settings, "state", partitions, timeout_s=timeout_s).values():
+        for key, value in records.items():
+            if key != OFFSETS_KEY and name in {None, tuner_of(key)}:
+                _add(views.setdefault(tuner_of(key), TunerView(tuner_of(key))), key, value)
+    for view in views.values():
+        if view.state is not None:
+            view.scopes = [s for s in view.scopes if s.incarnation == view.state.incarnation]
+        view.scopes.sort(key=lambda s: s.scope)
+    return dict(sorted(views.items()))
+
+
+def _add(view: TunerView, key: str, value: bytes) -> None:
+    try:
+        if "/" in key:
+            view.scopes.append(ScopeState.from_bytes(value))
+        else:
+            view.state = TunerState.from_bytes(value)
+    except ValueError as error:
+        view.unreadable = f"{key}: {type(error).__name__}"

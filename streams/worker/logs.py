@@ -1,0 +1,36 @@
+"""Logging that stays readable while a broker is away: Faust and aiokafka then write some 50 error lines a second."""
+
+import logging
+from time import monotonic
+
+_BURST = 3
+_PER_S = 10.0
+_NOISY = ("aiokafka", "faust", "mode")
+
+
+class RateLimit(logging.Filter):
+    """Lets the first few records of a place in the code through, then one every ten seconds, saying how many it held.
+
+    Only for loggers below Faust's and aiokafka's names. Put it on handlers: a filter on a logger does not see what is
+    logged to its children.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._places: dict[tuple[str, int], tuple[float, int, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write the record."""
+        if record.levelno < logging.WARNING or record.name.partition(".")[0] not in _NOISY:
+            return True
+        place, now = (record.pathname, record.lineno), monotonic()
+        since, written, held = self._places.get(place, (now, 0, 0))
+        if now - since >= _PER_S:
+            if held:
+                record.msg, record.args = f"{record.getMessage()} (and {held} more such lines held back)", None
+            since, written, held = now, 0, 0
+        if written < _BURST:
+            self._places[place] = (since, written + 1, held)
+            return True
+        self._places[place] = (since, written, held + 1)
+        return False

@@ -1,0 +1,295 @@
+"""Who holds which partition since which generation of the group: restored before events flow, dropped when lost."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, NoReturn
+
+from aiokafka.errors import IllegalStateError
+from faust.types import TP
+
+from ...core.errors import OppertuneError
+from ..processor import SOURCES, Partition
+from .ends import LogEnds
+from .exits import ExitCode, Fenced, Refused, Unavailable, end_process
+from .owned import OwnedPartition
+from .restore import read_state
+from .settings import WorkerSettings
+from .status import WorkerStatus
+from .writer import PartitionWriter
+
+log = logging.getLogger(__name__)
+
+_ASK_S = 15.0
+
+Restore = Callable[..., Partition]
+"""Signature of ``Partition.restore``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """What the broker says of the topics, asked once before joining the group.
+
+    Attributes:
+        partitions: How many each of the equally partitioned topics has.
+        ids: The source topics' ids by bare name; empty where the broker tells none.
+    """
+
+    partitions: int
+    ids: Mapping[str, str]
+
+
+class Ownership:
+    """The owned partitions, and how an assignment becomes them.
+
+    Args:
+        settings: The worker's.
+        topics: As the start-up checks found them.
+        ends: To ask for offsets.
+        status: Kept up to date.
+        restore: Makes a partition from its state records.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        topics: Topics,
+        ends: LogEnds,
+        status: WorkerStatus,
+        restore: Restore = Partition.restore,
+    ) -> None:
+        self.owned: dict[int, OwnedPartition] = {}
+        self._settings = settings
+        self._topics = topics
+        self._ends = ends
+        self._status = status
+        self._restore = restore
+        self._app: Any = None
+        # Faust sometimes asks for the same assignment twice at once; the second finds everything done.
+        self._settling = asyncio.Lock()
+        self._generation: int | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._leaving = False
+
+    def attach(self, app: Any) -> None:
+        """Serve this Faust app, whose consumer then calls :meth:`settle`."""
+        self._app = app
+        app.on_partitions_assigned.connect(self._on_assigned, weak=False)
+
+    @property
+    def generation(self) -> int:
+        """Generation of the group that the consumer is in."""
+        return int(self._app.consumer_generation_id)
+
+    async def put(self, batch: Any, generation: int) -> None:
+        """Hand a batch to its partition, unless it was fetched under an earlier assignment."""
+        owned = self.owned.get(batch.partition)
+        if owned is not None and generation == self.generation == self._generation:
+            await owned.put(batch)
+
+    async def settle(self) -> Mapping[TP, int]:
+        """Own exactly what is assigned, and say where reading begins. Idempotent.
+
+        Any failure ends the process: without its state a partition must not be folded.
+        """
+        async with self._settling:
+            try:
+                while not self._leaving:
+                    offsets = await self._settle()
+                    if offsets is not None:
+                        self._status.settling_since = None
+                        return offsets
+                    log.info("the assignment changed while partitions were restored: once more")
+            except Exception as error:  # noqa: BLE001 - see above
+                if not self._leaving:  # else Faust has taken the consumer away
+                    _end_for(error)
+        return {}
+
+    def leave(self) -> None:
+        """The worker stops: take nothing over any more."""
+        self._leaving = True
+
+    async def release(self) -> None:
+        """Drop everything, after the worker was told to leave and Faust has stopped."""
+        async with self._settling:
+            await self._drop(list(self.owned))
+
+    async def _settle(self) -> dict[TP, int] | None:
+        """One attempt; ``None`` where the assignment has changed meanwhile.
+
+        1. Generation jumped by more than one: we were out of the group, others may have owned our partitions since.
+           Keep nothing.
+        2. All sources of a partition must be here: workers that share one would shut each other out for ever.
+        3. Drop what is no longer assigned, or was lost to another owner.
+        4. Restore what is new, all at once.
+        5. Ask where logs begin of which nothing was applied; refuse a log that ends before what was applied.
+        6. Send the consumer behind what is applied.
+        """
+        consumer, generation = self._app.consumer, self.generation
+        assigned = set(consumer.assignment())
+        # 1.
+        if self._generation is not None and generation > self._generation + 1:
+            log.warning("generation %d after %d: restoring everything", generation, self._generation)
+            await self._drop(list(self.owned))
+        self._generation = self._status.generation = generation
+        # 2.
+        wanted = self._partitions_of(assigned)
+        # 3.
+        await self._drop([n for n, owned in self.owned.items() if n not in wanted or not owned.alive])
+        # 4.
+        fresh = sorted(wanted - self.owned.keys())
+        began = monotonic()
+        for owned in await asyncio.gather(*(self._take_over(number) for number in fresh)):
+            self.owned[owned.number] = owned
+        # 5.
+        offsets = await self._offsets()
+        # 6.
+        if generation != self.generation:
+            return None
+        try:
+            if offsets:
+                await consumer.read_from(offsets)
+        except IllegalStateError:  # revoked before the consumer was sent there
+            if generation != self.generation or self._app.rebalancing:
+                return {}
+            raise
+        if generation != self.generation:
+            return None
+        self._announce(fresh, monotonic() - began)
+        return offsets
+
+    def _partitions_of(self, assigned: set[Any]) -> set[int]:
+        sources = {self._settings.topic(source) for source in SOURCES}
+        by_partition: dict[int, set[str]] = {}
+        for tp in assigned:
+            if tp.topic in sources:
+                by_partition.setdefault(tp.partition, set()).add(tp.topic)
+        for number, topics in by_partition.items():
+            if topics != sources:
+                raise Refused(
+                    f"of partition {number} only {', '.join(sorted(topics))} is assigned here: another worker reads the "
+                    f"rest. Have all workers the same version, and all three topics equally many partitions?"
+                )
+        return set(by_partition)
+
+    async def _drop(self, numbers: Sequence[int]) -> None:
+        dropped = [self.owned.pop(number) for number in numbers]
+        for owned in dropped:
+            self._status.partitions.pop(owned.number, None)
+        await asyncio.gather(*(owned.close() for owned in dropped))
+        if dropped:
+            log.info("dropped partitions %s", ranges(numbers))
+
+    async def _take_over(self, number: int) -> OwnedPartition:
+        writer, partition = await asyncio.to_thread(self._restore_one, number)
+        return OwnedPartition(
+            number,
+            self._settings,
+            partition,
+            writer,
+            self._ends,
+            on_fenced=self._on_fenced,
+            on_skipped=self._on_skipped,
+        )
+
+    def _restore_one(self, number: int) -> tuple[PartitionWriter, Partition]:
+        """Shut out the former owner, then read what it committed: in this order, or its last commit could be missed."""
+        writer = PartitionWriter(self._settings, number)
+        writer.open()
+        state = read_state(self._settings, self._ends, number)
+        return writer, self._restore(number, self._topics.partitions, state, topic_ids=self._topics.ids)
+
+    async def _offsets(self) -> dict[TP, int]:
+        topic = self._settings.topic
+        unknown = {number: owned.unknown_beginnings() for number, owned in self.owned.items()}
+        starts = await asyncio.to_thread(
+            self._ends.starts, [(topic(s), number) for number, sources in unknown.items() for s in sources], _ASK_S
+        )
+        for number, sources in unknown.items():
+            if sources:
+                self.owned[number].begin({s: starts[topic(s), number] for s in sources})
+        applied: dict[tuple[str, int], int] = {}
+        for number, owned in self.owned.items():
+            async with owned.lock:
+                owned.forget_waiting()
+                owned.summarise()
+                applied |= {(topic(s), number): offset for s, offset in owned.next_offsets().items()}
+        ends = await asyncio.to_thread(self._ends.ends, applied, _ASK_S)
+        for (name, number), offset in applied.items():
+            if ends[name, number] < offset:
+                raise Refused(
+                    f"{name}-{number} ends at offset {ends[name, number]}, but was applied up to {offset}: its log was "
+                    f"cut, or it is another topic than it was. New records would look applied already"
+                )
+        return {TP(name, number): offset for (name, number), offset in applied.items()}
+
+    def _announce(self, fresh: Sequence[int], seconds: float) -> None:
+        self._status.partitions = {number: owned.status for number, owned in self.owned.items()}
+        self._status.ready = bool(self.owned)
+        if fresh:
+            tuners = sum(int(str(self.owned[n].status.summary.get("tuners", 0))) for n in fresh)
+            log.info("ready: partitions %s, restored %d tuners in %.1f s", ranges(fresh), tuners, seconds)
+
+    async def _on_assigned(self, _app: Any, assigned: set[Any], **_: Any) -> None:
+        """An assignment is on its way. Faust does not ask where to read from where it is empty: settle it here."""
+        self._status.settling_since = monotonic()
+        if not assigned:
+            self._in_background(self.settle())
+
+    def _on_fenced(self, owned: OwnedPartition, error: Fenced) -> None:
+        """Another worker writes this partition: drop it where the group has moved on, else it is not ours to explain.
+
+        While we are in the group, nobody else gets a partition before we have seen the rebalance begin.
+        """
+        if not self._app.rebalancing and self.generation == self._generation:
+            end_process(f"{error}, though it is still assigned here", ExitCode.RESTART)
+        log.warning("%s; it was given to another worker", error)
+
+    def _on_skipped(self, owned: OwnedPartition) -> None:
+        log.warning("partition %d: Faust left out a batch; reading again from what is applied", owned.number)
+        self._in_background(self._read_again(owned))
+
+    async def _read_again(self, owned: OwnedPartition) -> None:
+        async with self._settling:
+            if self.owned.get(owned.number) is not owned or not owned.alive:
+                return
+            async with owned.lock:
+                owned.forget_waiting()
+                offsets = {TP(self._settings.topic(s), owned.number): o for s, o in owned.next_offsets().items()}
+            try:
+                await self._app.consumer.read_from(offsets)
+            except IllegalStateError:
+                log.info("partition %d was revoked meanwhile", owned.number)
+
+    def _in_background(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _end_for(error: Exception) -> NoReturn:
+    if isinstance(error, Unavailable):
+        end_process(str(error), ExitCode.UNAVAILABLE)
+    if isinstance(error, Fenced):
+        end_process(f"{error}, while it was being restored here", ExitCode.RESTART)
+    if isinstance(error, OppertuneError):
+        end_process(str(error), ExitCode.REFUSED)
+    log.error("settling an assignment", exc_info=error)
+    end_process(f"while settling an assignment: {type(error).__name__}: {error}")
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Numbers for people: ``0-3, 7``.
+
+    >>> ranges([3, 0, 1, 7])
+    '0-1, 3, 7'
+    """
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1] = [runs[-1][0], number]
+        else:
+            runs.append([number])
+    return ", ".join("-".join(map(str, run)) for run in runs)

@@ -1,0 +1,112 @@
+"""Time without traffic: how far the sources are read, so that deadlines pass when nothing comes.
+
+A source is read to its end as of wall time T where T was taken before the broker was asked for the end, and all before
+that end is applied. The other order would let time pass for an event that came between the two.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from faust.types import TP
+
+from ..processor import SOURCES
+from .ends import LogEnds, Place
+from .exits import Unavailable
+from .owned import OwnedPartition
+from .ownership import Ownership
+from .settings import WorkerSettings
+from .status import WorkerStatus
+
+log = logging.getLogger(__name__)
+
+_ASK_S = 5.0
+BEAT_S = 0.5
+
+
+class Ticker:
+    """Asks for the ends of all owned logs, one question per tick, and folds an empty batch where time has passed.
+
+    Args:
+        settings: The worker's.
+        ownership: Whose partitions.
+        ends: Whom to ask.
+        status: Lag and the loop's beat go there.
+        app: The Faust app, for its consumer.
+    """
+
+    def __init__(
+        self, settings: WorkerSettings, ownership: Ownership, ends: LogEnds, status: WorkerStatus, app: Any
+    ) -> None:
+        self._settings = settings
+        self._ownership = ownership
+        self._ends = ends
+        self._status = status
+        self._app = app
+        self._before: dict[int, tuple[OwnedPartition, float, int]] = {}
+
+    async def beat(self) -> None:
+        """Show that the event loop turns, for ever."""
+        while True:
+            self._status.beat = time.monotonic()
+            await asyncio.sleep(BEAT_S)
+
+    async def run(self) -> None:
+        """Tick for ever."""
+        while True:
+            await asyncio.sleep(self._settings.tick_s)
+            if self._ownership.owned:
+                await self.tick()
+
+    async def tick(self) -> None:
+        """One question, and what follows from the answer."""
+        topic = self._settings.topic
+        owned = dict(self._ownership.owned)
+        now_ms = time.time_ns() // 1_000_000
+        places: list[Place] = [(topic(source), number) for number in owned for source in SOURCES]
+        try:
+            ends = await asyncio.to_thread(self._ends.committed_ends, places, _ASK_S)
+        except Unavailable as error:
+            log.warning("time stands still: %s", error)
+            return
+        self._status.ends_asked_ms = now_ms
+        for number, partition in owned.items():
+            if partition.alive and self._ownership.owned.get(number) is partition:
+                self._note(partition, {source: ends[topic(source), number] for source in SOURCES}, now_ms)
+
+    def _note(self, owned: OwnedPartition, ends: dict[str, int], now_ms: int) -> None:
+        status = owned.status
+        lag = 0
+        for source, end in ends.items():
+            missing = self._missing(TP(self._settings.topic(source), owned.number), status.applied[source], end)
+            if missing:
+                lag += missing
+            else:
+                owned.read_to_ms[source] = now_ms
+        status.ends, status.lag = ends, lag
+        self._watch(owned)
+        owned.let_time_pass()
+
+    def _missing(self, tp: Any, applied: int, end: int) -> int:
+        """How much before the end is neither applied nor passed: 0 where the source was read to its end."""
+        if applied >= end:
+            return 0
+        consumer = self._app.consumer
+        read = consumer.positions.get(tp)
+        if read is not None and applied >= read.reached and read.position > applied:
+            # What lies between was markers and aborted records, of which a consumer gets none.
+            applied = read.position
+        if applied < end:
+            consumer.positions_wanted.add(tp)
+        return max(end - applied, 0)
+
+    def _watch(self, owned: OwnedPartition) -> None:
+        """Count for how long there was lag and nothing applied, by answers of the broker: its pauses do not count."""
+        now, applied = time.monotonic(), sum(owned.status.applied.values())
+        before = self._before.get(owned.number)
+        self._before[owned.number] = (owned, now, applied)
+        if not owned.status.lag or before is None or before[0] is not owned or before[2] != applied:
+            owned.status.stuck_s = 0.0
+        else:
+            owned.status.stuck_s += min(now - before[1], 2 * self._settings.tick_s + 1.0)

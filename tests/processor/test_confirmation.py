@@ -1,0 +1,95 @@
+"""Who is the incumbent: recommendations are played against it, side by side, and a target ends tuning."""
+
+from world import SPEC, World, running, spec
+
+CONFIRMED = spec(
+    confirmation={"rounds": 2, "every": 6},
+    algorithm={"name": "exponential_weights", "args": {"random_seed": 1}},
+    parameters=[SPEC["parameters"][0]],
+)
+
+
+def better_fast(values: dict[str, object]) -> float:
+    return 0.9 if values["mode"] == "fast" else 0.1
+
+
+def kinds(world: World) -> list[str]:
+    return [r.kind for r in world.rounds]
+
+
+def test_after_enough_exploring_the_recommendation_and_the_incumbent_are_played_in_turn():
+    world = running(CONFIRMED)
+    world.play(8, better_fast)
+    assert kinds(world) == ["explore"] * 4 + ["confirm", "baseline"] * 2
+
+
+def test_a_recommendation_confirmed_better_becomes_the_incumbent():
+    world = running(CONFIRMED)
+    world.play(7, better_fast)
+    assert world.config().incumbent.values == {"mode": "slow"}
+    world.play(1, better_fast)
+    assert world.config().incumbent.values == {"mode": "fast"}
+    assert world.rounds[-1].incumbent
+    assert world.scope().incumbent.reward == 0.9
+
+
+def test_a_recommendation_that_is_not_better_does_not():
+    world = running(CONFIRMED)
+    world.play(4, better_fast)
+    world.play(4, 0.5)
+    assert world.config().incumbent.values == {"mode": "slow"}, "equal is not better"
+
+
+def test_confirming_rounds_are_not_told_to_a_learner_that_did_not_ask():
+    world = running(CONFIRMED)
+    world.play(8, better_fast)
+    assert [r.told is not None for r in world.rounds] == [True] * 4 + [False] * 4
+
+
+def test_a_recommendation_that_kills_its_instances_is_rejected_at_once():
+    changed = {**CONFIRMED, "deadlines": {"measurement_s": 5.0}, "heartbeat_s": 60.0}
+    world = running(changed)
+    world.play(4, better_fast)
+    assert world.config().arms[0].kind == "confirm"
+    for _ in range(2):
+        world.here(request_id=world.config().arms[0].request_id)
+        world.fold()
+        world.wait(5.1)
+        if world.config().arms[0].kind == "baseline":
+            world.play(1, 0.5)
+    world.play(1, 0.5)
+    assert world.config().incumbent.values == {"mode": "slow"}
+
+
+def test_the_block_goes_on_where_it_stood_after_a_restart():
+    world = running(CONFIRMED)
+    for _ in range(8):
+        world.play(1, better_fast)
+        world.restore()
+    assert world.config().incumbent.values == {"mode": "fast"}
+
+
+def test_a_target_reached_by_the_incumbent_ends_tuning_and_measuring_goes_on():
+    world = running({**CONFIRMED, "target": {"reward": 0.8, "rounds": 2}})
+    world.play(12, better_fast)
+    assert world.config().status == "achieved"
+    assert world.config().arms[0].values == {"mode": "fast"}
+    before = len(world.rounds)
+    world.play(3, better_fast)
+    assert kinds(world)[before:] == ["baseline"] * 3
+
+
+def test_a_target_lost_again_resumes_tuning_where_the_spec_allows_it():
+    for resume, status in ((True, "tuning"), (False, "achieved")):
+        world = running({**CONFIRMED, "target": {"reward": 0.8, "rounds": 2, "resume": resume}})
+        world.play(12, better_fast)
+        world.play(1, 0.1)
+        assert world.config().status == "achieved", "once is not enough"
+        world.play(1, 0.1)
+        assert world.config().status == status
+
+
+def test_a_promising_run_of_exploration_is_confirmed_before_its_turn():
+    world = running({**CONFIRMED, "confirmation": {"rounds": 2, "every": 1000}, "target": {"reward": 0.8, "rounds": 3}})
+    world.play(60, better_fast)
+    assert world.config().status == "achieved"
