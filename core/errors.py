@@ -19,6 +19,8 @@
     ├── StateMismatch (ValueError)            restore the state into an instance like the one that wrote it
     │   └── InvalidState                      … and nothing can: it is damaged, or of another version
     ├── AlgorithmFault (RuntimeError)         repair the algorithm: it broke its contract
+    ├── BrokerUnreachable (ConnectionError)   start the broker, or name the right address
+    ├── TopicsInvalid (RuntimeError)          create or mend the topics that the message names
     └── TopicRecreated (RuntimeError)         adopt the new topic, or bring back the old one
 
 Where the original library raised a class of the standard library, ours inherits it, so code written for it still works.
@@ -103,6 +105,14 @@ class InvalidState(StateMismatch):
 
 class AlgorithmFault(OppertuneError, RuntimeError):
     """An algorithm returned something that its contract forbids, such as a prediction without a parameter."""
+
+
+class BrokerUnreachable(OppertuneError, ConnectionError):
+    """No broker answers, or it does not answer in time."""
+
+
+class TopicsInvalid(OppertuneError, RuntimeError):
+    """Topics are missing, or not as they must be."""
 
 
 class TopicRecreated(OppertuneError, RuntimeError):

@@ -24,7 +24,7 @@ ParameterName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 MetricName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Hash = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Prose = Annotated[str, StringConstraints(max_length=1000)]
-Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e100, le=1e100)]
+Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e100, le=1e100, strict=True)]
 """A measured number. The bound leaves room for sums of squares: nothing computed from it can overflow."""
 PositiveSeconds = Annotated[float, Field(allow_inf_nan=False, gt=0, le=31 * 86400)]
 Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0, le=31 * 86400)]

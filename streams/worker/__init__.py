@@ -8,7 +8,8 @@ generation) → ``restore.py`` (its state) → ``owned.py``. Beside them: ``tick
 
 if __name__ != "oppertune.streams.worker":
     raise ImportError(
-        f"import this package as 'oppertune.streams.worker', not as {__name__!r}: install the project (pip install -e .)"
+        f"import this package as 'oppertune.streams.worker', not as {__name__!r}: "
+        "install the project (pip install -e .)"
     )
 
 from .exits import ExitCode

@@ -1,7 +1,6 @@
 """The Faust app: membership, assignment, fetching. What it fetches goes to the owned partitions, and no further."""
 
 from pathlib import Path
-from typing import Any
 
 import faust
 
@@ -16,7 +15,7 @@ _QUEUED_BATCHES = 16
 _REQUEST_TIMEOUT_S = 90.0
 
 
-def create_app(settings: WorkerSettings, ownership: Ownership, directory: Path) -> Any:
+def create_app(settings: WorkerSettings, ownership: Ownership, directory: Path) -> faust.App:
     """A Faust app that consumes the three sources and gives whole fetches to the ownership.
 
     Args:
@@ -27,7 +26,6 @@ def create_app(settings: WorkerSettings, ownership: Ownership, directory: Path) 
     app = faust.App(
         settings.group,
         broker=settings.broker.faust_url(),
-        broker_credentials=settings.broker.faust_credentials(),
         broker_client_id=settings.group,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.heartbeat_s,
@@ -55,7 +53,7 @@ def create_app(settings: WorkerSettings, ownership: Ownership, directory: Path) 
     # acks=False: nothing is committed to the group. Offsets there would be nonsense to whoever reads them, and should
     # Faust ever begin to read without asking us where, it begins too early, never too late.
     sources = app.topic(
-        *(settings.topic(source) for source in SOURCES),
+        *(settings.broker.topic(source) for source in SOURCES),
         key_serializer="raw",
         value_serializer="raw",
         key_type=bytes,
@@ -63,8 +61,8 @@ def create_app(settings: WorkerSettings, ownership: Ownership, directory: Path) 
         acks=False,
     )
 
-    @app.agent(sources, concurrency=1, name="fold")
-    async def fold(stream: Any) -> None:
+    @app.agent(sources, concurrency=1, name="fold")  # type: ignore[untyped-decorator]
+    async def fold(stream: faust.Stream) -> None:
         async for event in stream.events():
             message = event.message
             if isinstance(message.value, Batch):

@@ -1,18 +1,27 @@
-"""What must be right before a worker joins its group: topics, their settings, their ids."""
+"""What must be right before a worker joins its group.
 
-from confluent_kafka import KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
+A missing topic would only be logged by Faust, which then says it is ready, and idles.
+"""
 
+from ...core.errors import TopicsInvalid
+from ..broker import check_topics, partition_count, require_broker, topic_ids
 from ..processor import SOURCES
-from .exits import Refused, Unavailable
 from .ownership import Topics
 from .settings import WorkerSettings
 
 
 def check(settings: WorkerSettings) -> Topics:
-    admin = AdminClient(settings.broker.confluent() | {"log_level": 2})
-    names = [settings.topic(s) for s in SOURCES]
-    d = admin.describe_topics(TopicCollection(names))
-    got = {n: f.result() for n, f in d.items()}
-    parts = {len(t.partitions) for t in got.values()}
-    return Topics(parts.pop(), {s: str(got[settings.topic(s)].topic_id) for s in SOURCES})
+    """Check the topics, their numbers of partitions and their settings; the source topics' ids and their partitions.
+
+    The embedded broker cannot describe its topics: there nothing is found wrong, and it tells no ids.
+
+    Raises:
+        TopicsInvalid: All that is wrong, a line each, with what to do.
+        BrokerUnreachable: No broker answers.
+    """
+    broker = settings.broker
+    require_broker(broker, timeout_s=settings.start_timeout_s)
+    if problems := check_topics(broker):
+        raise TopicsInvalid("the topics are not as they must be:\n" + "\n".join(f"  {p}" for p in problems))
+    ids = topic_ids(broker)
+    return Topics(partition_count(broker, "metrics"), {source: ids.get(source, "") for source in SOURCES})

@@ -7,12 +7,16 @@ fetch that the broker is holding open.
 
 from collections.abc import Iterable
 from concurrent.futures import Future
+from typing import Any
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from .exits import Unavailable
+from ...core.errors import BrokerUnreachable
 from .settings import WorkerSettings
+
+_EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 Place = tuple[str, int]
 """A topic's full name and a partition."""
@@ -26,15 +30,15 @@ class LogEnds:
 
     def starts(self, places: Iterable[Place], timeout_s: float) -> dict[Place, int]:
         """The earliest offset there still is."""
-        return self._ask(places, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED, timeout_s)
+        return self._ask(places, _EARLIEST, IsolationLevel.READ_UNCOMMITTED, timeout_s)
 
     def ends(self, places: Iterable[Place], timeout_s: float) -> dict[Place, int]:
         """The end for those who read all there is."""
-        return self._ask(places, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED, timeout_s)
+        return self._ask(places, _LATEST, IsolationLevel.READ_UNCOMMITTED, timeout_s)
 
     def committed_ends(self, places: Iterable[Place], timeout_s: float) -> dict[Place, int]:
         """The end for those who read committed records: before it no transaction is open."""
-        return self._ask(places, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, timeout_s)
+        return self._ask(places, _LATEST, IsolationLevel.READ_COMMITTED, timeout_s)
 
     def _ask(
         self, places: Iterable[Place], spec: OffsetSpec, isolation: IsolationLevel, timeout_s: float
@@ -43,9 +47,9 @@ class LogEnds:
         if not question:
             return {}
         try:
-            answers: dict[TopicPartition, Future[ListOffsetsResultInfo]] = self._admin.list_offsets(
+            answers: dict[TopicPartition, Future[Any]] = self._admin.list_offsets(
                 question, isolation_level=isolation, request_timeout=max(timeout_s, 0.01)
             )
             return {(tp.topic, tp.partition): answer.result(timeout_s + 1).offset for tp, answer in answers.items()}
         except (KafkaException, TimeoutError) as error:
-            raise Unavailable(f"the broker does not tell offsets: {error}") from error
+            raise BrokerUnreachable(f"the broker does not tell offsets: {error}") from error

@@ -3,9 +3,10 @@
 ::
 
     WorkerError (OppertuneError)
-    ├── Refused              a person must act: the message says what to do             exit 78
-    ├── Unavailable          the broker does not answer: start again when it does       exit 69
-    └── Fenced               another worker owns the partition: drop it
+    ├── Refused      a person must act: the message says what to do             exit 78
+    └── Fenced       another worker owns the partition: drop it
+
+Beside them ``core.errors.BrokerUnreachable``: start again when the broker answers (exit 69).
 """
 
 import os
@@ -39,10 +40,6 @@ class WorkerError(OppertuneError):
 
 class Refused(WorkerError):
     """Topics or state are not as they must be; the message says what to do."""
-
-
-class Unavailable(WorkerError):
-    """The broker did not answer within its deadline."""
 
 
 class Fenced(WorkerError):

@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from ...core.errors import BrokerUnreachable
 from ..processor import SOURCES, Effects, Partition, Received
 from .ends import LogEnds
-from .exits import ExitCode, Fenced, WorkerError, end_process
+from .exits import ExitCode, Fenced, end_process
 from .settings import WorkerSettings
 from .status import PartitionStatus
 from .transport import Batch
@@ -48,7 +49,7 @@ class OwnedPartition:
         writer: PartitionWriter,
         ends: LogEnds,
         *,
-        on_fenced: Callable[["OwnedPartition", Fenced], None],
+        on_fenced: Callable[[Fenced], None],
         on_skipped: Callable[["OwnedPartition"], None],
     ) -> None:
         self.number = number
@@ -62,7 +63,7 @@ class OwnedPartition:
         self._ends = ends
         self._on_fenced = on_fenced
         self._on_skipped = on_skipped
-        self._sources = {settings.topic(source): source for source in SOURCES}
+        self._sources = {settings.broker.topic(source): source for source in SOURCES}
         self._first: dict[str, int] = {}
         self._waiting: list[Batch] = []
         self._waiting_records = 0
@@ -130,7 +131,7 @@ class OwnedPartition:
                 except Fenced as error:
                     self.alive = False
                     self._room.set()
-                    self._on_fenced(self, error)
+                    self._on_fenced(error)
                     return
                 if not in_order:
                     self.status.refetched += 1
@@ -165,9 +166,9 @@ class OwnedPartition:
                 self._writer.commit(effects)
         except Fenced:
             raise
-        except WorkerError as error:
+        except BrokerUnreachable as error:
             end_process(f"partition {self.number}: {error}", ExitCode.UNAVAILABLE)
-        except Exception as error:  # noqa: BLE001 - what is folded but not committed must not live on
+        except Exception as error:  # what is folded but not committed must not live on
             log.exception("partition %d", self.number)
             end_process(f"partition {self.number}: {type(error).__name__}: {error}", ExitCode.FAULT)
         self._note(len(records), committed=bool(effects))
@@ -202,7 +203,7 @@ class OwnedPartition:
         return received, in_order, gaps
 
     def _starts(self, sources: set[str]) -> dict[str, int]:
-        places = {(self._settings.topic(source), self.number): source for source in sources}
+        places = {(self._settings.broker.topic(source), self.number): source for source in sources}
         return {places[place]: start for place, start in self._ends.starts(places, _ASK_S).items()}
 
     def _note(self, records: int, *, committed: bool) -> None:
@@ -218,4 +219,3 @@ class OwnedPartition:
         """Bring the processor's own figures into the status. Only while at rest."""
         self.status.applied = self.next_offsets()
         self.status.summary = self._partition.summary()
-

@@ -2,22 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, NoReturn
 
+import faust
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
-from ...core.errors import OppertuneError
+from ...core.errors import BrokerUnreachable, OppertuneError
 from ..processor import SOURCES, Partition
 from .ends import LogEnds
-from .exits import ExitCode, Fenced, Refused, Unavailable, end_process
+from .exits import ExitCode, Fenced, Refused, end_process
 from .owned import OwnedPartition
 from .restore import read_state
 from .settings import WorkerSettings
 from .status import WorkerStatus
+from .transport import Batch
 from .writer import PartitionWriter
 
 log = logging.getLogger(__name__)
@@ -66,14 +68,14 @@ class Ownership:
         self._ends = ends
         self._status = status
         self._restore = restore
-        self._app: Any = None
+        self._app: faust.App
         # Faust sometimes asks for the same assignment twice at once; the second finds everything done.
         self._settling = asyncio.Lock()
         self._generation: int | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._leaving = False
 
-    def attach(self, app: Any) -> None:
+    def attach(self, app: faust.App) -> None:
         """Serve this Faust app, whose consumer then calls :meth:`settle`."""
         self._app = app
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
@@ -83,7 +85,7 @@ class Ownership:
         """Generation of the group that the consumer is in."""
         return int(self._app.consumer_generation_id)
 
-    async def put(self, batch: Any, generation: int) -> None:
+    async def put(self, batch: Batch, generation: int) -> None:
         """Hand a batch to its partition, unless it was fetched under an earlier assignment."""
         owned = self.owned.get(batch.partition)
         if owned is not None and generation == self.generation == self._generation:
@@ -160,8 +162,8 @@ class Ownership:
         self._announce(fresh, monotonic() - began)
         return offsets
 
-    def _partitions_of(self, assigned: set[Any]) -> set[int]:
-        sources = {self._settings.topic(source) for source in SOURCES}
+    def _partitions_of(self, assigned: set[TP]) -> set[int]:
+        sources = {self._settings.broker.topic(source) for source in SOURCES}
         by_partition: dict[int, set[str]] = {}
         for tp in assigned:
             if tp.topic in sources:
@@ -169,8 +171,8 @@ class Ownership:
         for number, topics in by_partition.items():
             if topics != sources:
                 raise Refused(
-                    f"of partition {number} only {', '.join(sorted(topics))} is assigned here: another worker reads the "
-                    f"rest. Have all workers the same version, and all three topics equally many partitions?"
+                    f"of partition {number} only {', '.join(sorted(topics))} is assigned here: another worker reads "
+                    f"the rest. Have all workers the same version, and all three topics equally many partitions?"
                 )
         return set(by_partition)
 
@@ -202,7 +204,7 @@ class Ownership:
         return writer, self._restore(number, self._topics.partitions, state, topic_ids=self._topics.ids)
 
     async def _offsets(self) -> dict[TP, int]:
-        topic = self._settings.topic
+        topic = self._settings.broker.topic
         unknown = {number: owned.unknown_beginnings() for number, owned in self.owned.items()}
         starts = await asyncio.to_thread(
             self._ends.starts, [(topic(s), number) for number, sources in unknown.items() for s in sources], _ASK_S
@@ -231,14 +233,15 @@ class Ownership:
         if fresh:
             tuners = sum(int(str(self.owned[n].status.summary.get("tuners", 0))) for n in fresh)
             log.info("ready: partitions %s, restored %d tuners in %.1f s", ranges(fresh), tuners, seconds)
+        log.info("generation %d: partitions %s", self._generation, ranges(list(self.owned)) or "none")
 
-    async def _on_assigned(self, _app: Any, assigned: set[Any], **_: Any) -> None:
+    async def _on_assigned(self, _app: faust.App, assigned: set[TP], **_: object) -> None:
         """An assignment is on its way. Faust does not ask where to read from where it is empty: settle it here."""
         self._status.settling_since = monotonic()
         if not assigned:
             self._in_background(self.settle())
 
-    def _on_fenced(self, owned: OwnedPartition, error: Fenced) -> None:
+    def _on_fenced(self, error: Fenced) -> None:
         """Another worker writes this partition: drop it where the group has moved on, else it is not ours to explain.
 
         While we are in the group, nobody else gets a partition before we have seen the rebalance begin.
@@ -257,20 +260,20 @@ class Ownership:
                 return
             async with owned.lock:
                 owned.forget_waiting()
-                offsets = {TP(self._settings.topic(s), owned.number): o for s, o in owned.next_offsets().items()}
+                offsets = {TP(self._settings.broker.topic(s), owned.number): o for s, o in owned.next_offsets().items()}
             try:
                 await self._app.consumer.read_from(offsets)
             except IllegalStateError:
                 log.info("partition %d was revoked meanwhile", owned.number)
 
-    def _in_background(self, work: Any) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
 def _end_for(error: Exception) -> NoReturn:
-    if isinstance(error, Unavailable):
+    if isinstance(error, BrokerUnreachable):
         end_process(str(error), ExitCode.UNAVAILABLE)
     if isinstance(error, Fenced):
         end_process(f"{error}, while it was being restored here", ExitCode.RESTART)

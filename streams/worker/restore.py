@@ -2,15 +2,19 @@
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from ...core.errors import BrokerUnreachable
 from .deadline import Deadline
 from .ends import LogEnds
-from .exits import Refused, Unavailable
+from .exits import Refused
 from .settings import WorkerSettings
 
 _WAIT_S = 0.2
 """How long to wait before asking again whether foreign transactions have ended."""
 
 _BATCH = 10_000
+
+_READ_S = 0.02
+"""``consume`` waits so long for a full batch, the end of the partition notwithstanding."""
 
 
 def read_state(settings: WorkerSettings, ends: LogEnds, partition: int) -> dict[str, bytes]:
@@ -25,10 +29,10 @@ def read_state(settings: WorkerSettings, ends: LogEnds, partition: int) -> dict[
 
     Raises:
         Refused: The foreign transaction stays open.
-        Unavailable: The broker does not answer within the time for restoring.
+        BrokerUnreachable: The broker does not answer within the time for restoring.
     """
     deadline = Deadline(settings.restore_timeout_s)
-    place = (settings.topic("state"), partition)
+    place = (settings.broker.topic("state"), partition)
     while True:
         # 1.
         end = ends.ends([place], deadline.remaining(10))[place]
@@ -71,13 +75,13 @@ def _read(settings: WorkerSettings, place: tuple[str, int], end: int, deadline: 
         consumer.assign([tp])
         while True:
             if deadline.passed:
-                raise Unavailable(f"{place[0]}-{place[1]} could not be read to its end, offset {end}, in time")
-            for message in consumer.consume(_BATCH, deadline.remaining(0.5)):
+                raise BrokerUnreachable(f"{place[0]}-{place[1]} could not be read to its end, offset {end}, in time")
+            for message in consumer.consume(_BATCH, deadline.remaining(_READ_S)):
                 if _is_end(message, end):
                     return newest
                 _keep(message, newest)
     except KafkaException as error:
-        raise Unavailable(f"{place[0]}-{place[1]} could not be read: {error}") from error
+        raise BrokerUnreachable(f"{place[0]}-{place[1]} could not be read: {error}") from error
     finally:
         consumer.close()
 
@@ -99,7 +103,7 @@ def _keep(message: Message, newest: dict[str, bytes]) -> None:
     key, value = message.key(), message.value()
     if key is None:
         return
-    name = key.decode(errors="replace") if isinstance(key, bytes) else key
+    name = key.decode(errors="replace")
     if value is None:
         newest.pop(name, None)
     else:

@@ -45,7 +45,3 @@ class WorkerSettings:
     def transactional_id(self, partition: int) -> str:
         """Name under which the owner of a partition writes: the same for every worker, so that a newer one fences."""
         return f"{self.broker.prefix}worker-{partition}"
-
-    def topic(self, name: str) -> str:
-        """A topic's full name."""
-        return f"{self.broker.prefix}{name}"

@@ -7,13 +7,13 @@ that end is applied. The other order would let time pass for an event that came 
 import asyncio
 import logging
 import time
-from typing import Any
 
+import faust
 from faust.types import TP
 
+from ...core.errors import BrokerUnreachable
 from ..processor import SOURCES
 from .ends import LogEnds, Place
-from .exits import Unavailable
 from .owned import OwnedPartition
 from .ownership import Ownership
 from .settings import WorkerSettings
@@ -37,7 +37,7 @@ class Ticker:
     """
 
     def __init__(
-        self, settings: WorkerSettings, ownership: Ownership, ends: LogEnds, status: WorkerStatus, app: Any
+        self, settings: WorkerSettings, ownership: Ownership, ends: LogEnds, status: WorkerStatus, app: faust.App
     ) -> None:
         self._settings = settings
         self._ownership = ownership
@@ -61,13 +61,13 @@ class Ticker:
 
     async def tick(self) -> None:
         """One question, and what follows from the answer."""
-        topic = self._settings.topic
+        topic = self._settings.broker.topic
         owned = dict(self._ownership.owned)
         now_ms = time.time_ns() // 1_000_000
         places: list[Place] = [(topic(source), number) for number in owned for source in SOURCES]
         try:
             ends = await asyncio.to_thread(self._ends.committed_ends, places, _ASK_S)
-        except Unavailable as error:
+        except BrokerUnreachable as error:
             log.warning("time stands still: %s", error)
             return
         self._status.ends_asked_ms = now_ms
@@ -79,7 +79,7 @@ class Ticker:
         status = owned.status
         lag = 0
         for source, end in ends.items():
-            missing = self._missing(TP(self._settings.topic(source), owned.number), status.applied[source], end)
+            missing = self._missing(TP(self._settings.broker.topic(source), owned.number), status.applied[source], end)
             if missing:
                 lag += missing
             else:
@@ -88,7 +88,7 @@ class Ticker:
         self._watch(owned)
         owned.let_time_pass()
 
-    def _missing(self, tp: Any, applied: int, end: int) -> int:
+    def _missing(self, tp: TP, applied: int, end: int) -> int:
         """How much before the end is neither applied nor passed: 0 where the source was read to its end."""
         if applied >= end:
             return 0

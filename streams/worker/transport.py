@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import faust
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from .settings import WorkerSettings
 
@@ -65,9 +67,9 @@ class Batches:
     """
 
     def __init__(self) -> None:
-        self.reached: dict[Any, int] = {}
+        self.reached: dict[TP, int] = {}
 
-    def iterate(self, records: Mapping[Any, Sequence[Any]]) -> Iterator[tuple[Any, Batch]]:
+    def iterate(self, records: Mapping[TP, Sequence[Any]]) -> Iterator[tuple[TP, Batch]]:
         """Make one batch of what a fetch brought of each source partition."""
         batches = []
         for tp, fetched in records.items():
@@ -80,7 +82,7 @@ class Batches:
 class Settles(Protocol):
     """Who decides where reading begins: the ownership."""
 
-    async def settle(self) -> Mapping[Any, int]:
+    async def settle(self) -> Mapping[TP, int]:
         """Own what is assigned, and no more; the offsets to read from."""
 
 
@@ -100,25 +102,25 @@ class ReadPosition:
 class Consumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer; reading begins where the ownership says."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's
         super().__init__(*args, **kwargs)
         self.ownership: Settles = self.transport.ownership
-        self.positions: dict[Any, ReadPosition] = {}
-        self.positions_wanted: set[Any] = set()
+        self.positions: dict[TP, ReadPosition] = {}
+        self.positions_wanted: set[TP] = set()
 
     def _new_consumer_thread(self) -> "ConsumerThread":
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
-    async def seek_to_committed(self) -> Mapping[Any, int]:
+    async def seek_to_committed(self) -> Mapping[TP, int]:
         """Called by Faust for all assigned partitions at every rebalance, before any event flows.
 
         Faust gives up waiting when the next rebalance begins. The work must go on to its end all the same: half
         restored partitions would be neither owned nor dropped.
         """
-        settled: Mapping[Any, int] = await asyncio.shield(asyncio.ensure_future(self.ownership.settle()))
+        settled: Mapping[TP, int] = await asyncio.shield(asyncio.ensure_future(self.ownership.settle()))
         return settled
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - Faust's
         """One message per source partition and fetch; then, where asked for, the positions: no fetch is under way."""
         async for tp, message in super().getmany(min(timeout, POLL_S)):
             yield tp, message
@@ -129,7 +131,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 position = await asyncio.wait_for(self.position(tp), POLL_S)
                 self.positions[tp] = ReadPosition(position, self.scheduler.reached.get(tp, 0))
 
-    async def read_from(self, offsets: Mapping[Any, int]) -> None:
+    async def read_from(self, offsets: Mapping[TP, int]) -> None:
         """Send the consumer to these offsets, in one step."""
         await self.seek_wait(offsets)
         for tp, offset in offsets.items():
@@ -140,7 +142,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The thread of aiokafka's consumer."""
 
-    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+    def _create_worker_consumer(self, transport: "Transport") -> AIOKafkaConsumer:
         """The private override. As Faust's, but for ``isolation_level``, ``fetch_max_wait_ms`` and the assignor.
 
         Faust reads uncommitted records unless it writes transactions itself, and an app's aborted events would be
@@ -183,7 +185,7 @@ class Transport(driver.Transport):  # type: ignore[misc]
 
     Consumer = Consumer
 
-    def __init__(self, app: Any, settings: WorkerSettings, ownership: Settles) -> None:
+    def __init__(self, app: faust.App, settings: WorkerSettings, ownership: Settles) -> None:
         super().__init__(app.conf.broker_consumer, app)
         self.settings = settings
         self.ownership = ownership

@@ -1,17 +1,19 @@
 """The transactional producer of one partition: it shuts older owners out, and writes a fold's effects all or not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from ...core.errors import BrokerUnreachable
+from ..broker.topics import LARGE_BYTES
 from ..processor import Effects
 from .deadline import Deadline
-from .exits import Fenced, Unavailable
+from .exits import Fenced
 from .settings import WorkerSettings
 
-MAX_RECORD_BYTES = 8_500_000
-"""Room for the largest record, 8 MB, its key and headers. librdkafka's own default of 1 MB would refuse a large state
-record for ever: the same batch would be folded and refused again after every restart."""
+MAX_RECORD_BYTES = LARGE_BYTES + 64 * 1024
+"""Room for the largest record, its key and headers, as the topics have it. librdkafka's own default of 1 MB would
+refuse a large state record for ever: the same batch would be folded and refused again after every restart."""
 
 _STEP_S = 5.0
 """One call into librdkafka takes at most this long, so that deadlines are looked at."""
@@ -27,7 +29,8 @@ _FENCED = frozenset(
 _SEE_ABORT = frozenset({KafkaError._STATE, KafkaError._FATAL})  # noqa: SLF001
 """The producer is in an error state that produce() does not explain: aborting either repairs it or tells the cause."""
 
-Record = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes]] | None]
+Headers = list[tuple[str, str | bytes | None]]
+Record = tuple[str, bytes | None, bytes | None, Headers]
 
 
 class PartitionWriter:
@@ -60,7 +63,7 @@ class PartitionWriter:
         """Shut out whoever wrote this partition before, and abort what it left open.
 
         Raises:
-            Unavailable: The broker did not answer within the time for restoring.
+            BrokerUnreachable: The broker did not answer within the time for restoring.
         """
         deadline = Deadline(self._settings.restore_timeout_s)
         while True:
@@ -70,7 +73,7 @@ class PartitionWriter:
                 if not _kafka_error(error).retriable():
                     raise
                 if deadline.passed:
-                    raise Unavailable(f"no transactions for partition {self._partition}: {error}") from error
+                    raise BrokerUnreachable(f"no transactions for partition {self._partition}: {error}") from error
             else:
                 return
 
@@ -84,7 +87,7 @@ class PartitionWriter:
 
         Raises:
             Fenced: Another worker has the partition.
-            Unavailable: The transaction's time is up.
+            BrokerUnreachable: The transaction's time is up.
             KafkaException: Anything else, such as a record larger than the topic allows.
         """
         deadline = Deadline(self._settings.transaction_timeout_s)
@@ -111,37 +114,36 @@ class PartitionWriter:
     def close(self) -> None:
         """Let go of the connections. An open transaction is left to the next owner, who aborts it."""
         self._producer.purge()
-        self._producer.close(0)
+        del self._producer
 
     def _records(self, effects: Effects) -> Iterator[Record]:
-        topic = self._settings.topic
+        topic = self._settings.broker.topic
         state, configs = topic("state"), topic("configs")
         for key, value in effects.state.items():
-            yield state, key.encode(), value, None
+            yield state, key.encode(), value, []
         for key, value in effects.configs.items():
-            yield configs, key.encode(), value, None
+            yield configs, key.encode(), value, []
         for key, value in effects.rounds:
-            yield topic("rounds"), key.encode(), value, None
+            yield topic("rounds"), key.encode(), value, []
         for value in effects.journal:
-            yield topic("journal"), None, value, None
+            yield topic("journal"), None, value, []
         for letter in effects.dead_letters:
-            yield topic("dead-letters"), letter.key, letter.value, letter.headers
+            yield topic("dead-letters"), letter.key, letter.value, [*letter.headers]
 
     def _produce(
         self,
         topic: str,
         key: bytes | None,
         value: bytes | None,
-        headers: list[tuple[str, bytes]] | None,
+        headers: Headers,
         deadline: Deadline,
     ) -> None:
         while True:
             try:
-                # Not typed in confluent_kafka: None is a record without a value, and without headers.
-                self._producer.produce(topic, value=value, key=key, partition=self._partition, headers=headers or [])
+                self._producer.produce(topic, value=value, key=key, partition=self._partition, headers=headers)
             except BufferError as error:
                 if deadline.passed:
-                    raise Unavailable(f"partition {self._partition}: records could not be handed over") from error
+                    raise BrokerUnreachable(f"partition {self._partition}: records could not be handed over") from error
                 self._producer.poll(0.05)
             else:
                 return
@@ -154,7 +156,7 @@ class PartitionWriter:
                 raise Fenced(f"partition {self._partition}: {error}") from error
             raise
 
-    def _until(self, call, deadline: Deadline) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def _until(self, call: Callable[[float], object], deadline: Deadline) -> None:
         while True:
             try:
                 call(deadline.remaining(_STEP_S))
@@ -162,7 +164,7 @@ class PartitionWriter:
                 if not _kafka_error(error).retriable():
                     raise
                 if deadline.passed:
-                    raise Unavailable(
+                    raise BrokerUnreachable(
                         f"partition {self._partition}: no end to the transaction within "
                         f"{self._settings.transaction_timeout_s:.0f} s: {error}"
                     ) from error

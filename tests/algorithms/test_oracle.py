@@ -116,11 +116,11 @@ def assert_state(state, expected):
             continue  # of a pair that is complete: the original keeps it, we have no further use for it
         elif isinstance(value, list) and value and isinstance(value[0], list):
             for ours, theirs in zip(state[name], value, strict=True):
-                assert ours == near(theirs, 1.0), name
+                assert ours == near(theirs), name
         elif value is None:
-            assert state[name] is None
+            assert state.get(name) is None
         else:
-            assert state[name] == near(value, 1.0), name
+            assert state[name] == near(value, width=1.0 if name in {"centre", "direction"} else 0.0), name
 
 
 @pytest.mark.parametrize("case", by_id(CASES))
@@ -186,12 +186,8 @@ def test_every_transformation_is_the_originals(case):
     assert value.is_constant == case["is_constant"]
     transformer = ValueTransformer(value)
     transformed = transformer.transformed.to_dict()
-    assert transformed == case["transformed"] | {"val": transformed["val"]}
-    assert (
-        transformed["val"] == case["transformed"]["val"]
-        if isinstance(transformed["val"], str)
-        else near(case["transformed"]["val"])
-    )
+    val = case["transformed"]["val"]
+    assert transformed == case["transformed"] | {"val": near(val) if isinstance(val, float) else val}
     for x, y in case["transform_of_val"]:
         assert transformer.transform(x) == (near(y, 1.0) if isinstance(y, float) else y)
     for y, x in case["inverse_transform"]:
@@ -216,9 +212,9 @@ def test_every_context_id_is_the_originals(case):
 @pytest.mark.parametrize("probe", ORACLE["rng_probes"], ids=lambda probe: f"{probe['seed']}-{probe['call'][:24]}")
 def test_numpy_still_draws_what_the_original_drew(probe):
     rng = np.random.default_rng(probe["seed"])
-    draws = np.array(probe["draws"])
     if "normal" in probe["call"]:
-        assert np.array([rng.normal(size=draws.shape[1]) for _ in draws]).tolist() == near(probe["draws"])
+        for draw in probe["draws"]:
+            assert rng.normal(size=len(draw)).tolist() == near(draw)
     else:
         k = int(probe["call"].split("*")[1].split(")")[0])
-        assert [int(rng.multinomial(1, [1 / k] * k).argmax()) for _ in draws] == probe["draws"]
+        assert [int(rng.multinomial(1, [1 / k] * k).argmax()) for _ in probe["draws"]] == probe["draws"]

@@ -7,7 +7,7 @@ import orjson
 from confluent_kafka import Consumer, Producer
 
 
-def spec(name: str, **measurement: Any) -> dict[str, Any]:
+def spec(name: str, heartbeat_s: float = 600.0, **measurement: Any) -> dict[str, Any]:
     return {
         "name": name,
         "parameters": [{"name": "pool", "type": "integer", "val": 10, "min": 1, "max": 100}],
@@ -22,7 +22,7 @@ def spec(name: str, **measurement: Any) -> dict[str, Any]:
         },
         "deadlines": {"activation_s": 3600, "measurement_s": 3600},
         "confirmation": {"enabled": False},
-        "heartbeat_s": 600.0,
+        "heartbeat_s": heartbeat_s,
     }
 
 

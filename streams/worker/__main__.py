@@ -1,0 +1,40 @@
+"""A bare worker process: ``python -m oppertune.streams.worker --bootstrap HOST:PORT``. People use ``oppertune worker``.
+
+Every field of :class:`WorkerSettings` is a flag: ``--session-timeout-s 8``.
+"""
+
+import argparse
+import dataclasses
+import logging
+import sys
+
+from ..broker import BrokerSettings
+from .run import run_worker
+from .settings import WorkerSettings
+
+
+def parse(arguments: list[str] | None = None) -> WorkerSettings:
+    """Settings from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m oppertune.streams.worker", description=__doc__)
+    parser.add_argument("--bootstrap", required=True)
+    parser.add_argument("--prefix", default="oppertune.")
+    parser.add_argument("--embedded", action="store_true", help="the broker is the embedded one")
+    timings = [f for f in dataclasses.fields(WorkerSettings) if f.name != "broker"]
+    for field in timings:
+        kind = int if field.type is int else float
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
+    given = parser.parse_args(arguments)
+    broker = BrokerSettings(bootstrap=given.bootstrap, prefix=given.prefix, embedded=given.embedded)
+    return WorkerSettings(broker, **{f.name: getattr(given, f.name) for f in timings})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a worker, logging to stderr; its exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("aiokafka", "faust", "mode"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return run_worker(parse(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

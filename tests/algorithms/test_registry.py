@@ -1,0 +1,107 @@
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from oppertune.algorithms import all as registry
+from oppertune.algorithms.all import ALGORITHMS, create_tuning_instance, get_algorithm_class
+from oppertune.algorithms.hybrid_solver import HybridSolver
+from oppertune.algorithms.identity import Identity
+from oppertune.core.errors import (
+    InvalidArgument,
+    InvalidParameterType,
+    MissingExtra,
+    UnavailableAlgorithm,
+    UnknownAlgorithm,
+)
+from oppertune.core.values import Categorical, Real
+
+REAL = Real("x", 0.5, 0.0, 1.0)
+
+
+class Mine(Identity):
+    pass
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_every_registered_name_has_its_class(name):
+    cls = get_algorithm_class(name)
+    assert cls.__name__.lower() == name.replace("_", "")
+    assert ALGORITHMS[name] is cls
+
+
+def test_the_default_is_the_hybrid_solver():
+    assert type(create_tuning_instance([REAL])) is HybridSolver
+
+
+@pytest.mark.parametrize("name", ["autoscope", "bayesian_optimization", "ddpg", "hopt", "slates"])
+def test_names_of_the_original_that_are_not_built_yet_say_so(name):
+    with pytest.raises(UnavailableAlgorithm, match=name):
+        create_tuning_instance([REAL], name)
+
+
+def test_an_unknown_name_is_a_key_error_that_lists_the_known_ones():
+    with pytest.raises(UnknownAlgorithm, match=r"^no algorithm is named 'x'; there are bluefin, ") as caught:
+        create_tuning_instance([REAL], "x")
+    assert isinstance(caught.value, KeyError)
+
+
+def test_an_algorithm_whose_packages_are_missing_names_the_extra(monkeypatch):
+    lacking = registry._Shipped(".no_such_module", "X", extra="torch")
+    monkeypatch.setitem(ALGORITHMS._entries, "lacking", lacking)
+    with pytest.raises(MissingExtra, match=r"oppertune-streams\[torch\]") as caught:
+        get_algorithm_class("lacking")
+    assert caught.value.extra == "torch"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"speed": 1}, {"eta": "fast"}, {"optimizer_args": 5}, {"parameters": []}, {"feedback": None}]
+)
+def test_arguments_that_an_algorithm_does_not_take_are_refused(arguments):
+    with pytest.raises(InvalidArgument):
+        create_tuning_instance([REAL], "bluefin", arguments)
+
+
+def test_parameters_that_an_algorithm_does_not_tune_are_refused():
+    with pytest.raises(InvalidParameterType, match="Integer, Real"):
+        create_tuning_instance([Categorical("c", "a", ("a", "b"))], "bluefin")
+
+
+def test_a_process_can_add_its_own():
+    ALGORITHMS["mine"] = Mine
+    try:
+        assert type(create_tuning_instance([REAL], "mine")) is Mine
+    finally:
+        del ALGORITHMS["mine"]
+    with pytest.raises(InvalidArgument):
+        ALGORITHMS["mine"] = dict
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    points = [
+        EntryPoint("theirs", f"{__name__}:Mine", registry.ENTRY_POINTS),
+        EntryPoint("no_algorithm", "math:pi", registry.ENTRY_POINTS),
+        EntryPoint("bluefin", "no_such_module:Thief", registry.ENTRY_POINTS),
+    ]
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or type(sys)(__name__))
+    monkeypatch.setattr(sys.modules[__name__], "Mine", Mine, raising=False)
+    monkeypatch.setattr(registry, "entry_points", lambda group, name: [p for p in points if p.name == name])
+
+
+def test_installed_entry_points_are_found_by_name_alone(installed):
+    assert get_algorithm_class("theirs") is Mine
+    assert get_algorithm_class("bluefin").__name__ == "BlueFin", "a shipped name can't be taken over"
+    with pytest.raises(UnknownAlgorithm, match="no Algorithm"):
+        get_algorithm_class("no_algorithm")
+    with pytest.raises(UnknownAlgorithm):
+        get_algorithm_class("math:pi")
+
+
+def test_looking_at_the_registry_loads_no_algorithm():
+    code = (
+        "import sys; from oppertune.algorithms.all import ALGORITHMS; assert 'bluefin' in ALGORITHMS; len(ALGORITHMS);"
+        "assert 'oppertune.algorithms.bluefin' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

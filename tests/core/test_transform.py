@@ -1,0 +1,74 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oppertune.core.errors import InvalidArgument
+from oppertune.core.transform import ValueTransformer
+from oppertune.core.values import Categorical, Integer, Real
+from strategies import numbers, parameters
+
+
+@given(parameters)
+def test_the_declared_value_comes_back(value):
+    transformer = ValueTransformer(value)
+    back = transformer.inverse_transform(transformer.transform(value.val))
+    if isinstance(value, Real) and value.step is None:
+        assert back == pytest.approx(value.val, abs=1e-12 * (value.max - value.min))
+    else:
+        assert back == value.val
+    assert type(back) is value.dtype
+
+
+@given(parameters)
+def test_the_transformed_parameter_holds_the_transformed_value(value):
+    transformer = ValueTransformer(value)
+    transformed = transformer.transformed
+    assert transformed.name == value.name
+    assert transformed.is_constant == value.is_constant
+    assert transformer.transform(value.val) == transformed.val
+    assert transformed.contains(transformed.val)
+
+
+@given(numbers, st.floats(allow_nan=False))
+def test_the_inverse_of_anything_is_legal(value, y):
+    assert value.contains(ValueTransformer(value).inverse_transform(y))
+
+
+@given(numbers, st.floats(0, 1))
+def test_the_inverse_inside_the_bounds_is_legal_and_monotone(value, share):
+    transformer = ValueTransformer(value)
+    y = share * transformer.transformed.max
+    assert value.contains(transformer.inverse_transform(y))
+    assert transformer.inverse_transform(0) == value.min
+    assert transformer.inverse_transform(transformer.transformed.max) == value.max
+    assert value.min <= transformer.inverse_transform(y / 2) <= transformer.inverse_transform(y) <= value.max
+
+
+@given(parameters)
+def test_transforming_a_transformed_parameter_changes_nothing(value):
+    """Algorithms made of others rely on it: a part is built from the transformed parameters of the whole."""
+    once = ValueTransformer(value).transformed
+    assert ValueTransformer(once).transformed == once
+
+
+def test_a_stepped_real_never_exceeds_its_maximum():
+    """Fault 28: the inverse could exceed max by a unit in the last place."""
+    value = Real("r", 0.2, 0.2, 1.7, 0.3)
+    assert ValueTransformer(value).inverse_transform(5) == 1.7
+
+
+@pytest.mark.parametrize(
+    ("value", "x"),
+    [(Integer("i", 0, 0, 10, 2), 3), (Real("r", 0, 0, 1), 1.1), (Categorical("c", "a", ["a"]), "b")],
+)
+def test_what_is_not_legal_is_not_transformed(value, x):
+    with pytest.raises(InvalidArgument):
+        ValueTransformer(value).transform(x)
+
+
+@pytest.mark.parametrize("value", [Integer("i", 0, 0, 10, 2), Real("r", 0, 0, 1), Real("r", 1, 1, 1)])
+def test_nan_stands_for_no_value(value):
+    with pytest.raises(InvalidArgument):
+        ValueTransformer(value).inverse_transform(math.nan)

@@ -1,0 +1,106 @@
+"""Real Kafka brokers for tests, found where there are any, and waiting for conditions."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self, TypeVar
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+ROOT = Path(__file__).parents[1]
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T], what: str, deadline_s: float = 15.0, every_s: float = 0.02) -> T:
+    """The first true value of a condition; fails, saying what was waited for, at the deadline."""
+    end = time.monotonic() + deadline_s
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline_s:g} s in vain for {what}")
+        time.sleep(every_s)
+    return value
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(bootstrap: str, timeout_s: float = 1.0) -> bool:
+    """Whether a broker does."""
+    try:
+        AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=timeout_s)
+    except KafkaException:
+        return False
+    return True
+
+
+class LocalKafka:
+    """A broker process of its own: it can be paused, killed and started again on the same data."""
+
+    def __init__(self, command: Path) -> None:
+        self._command = command
+        self._folder = Path(tempfile.mkdtemp(prefix="oppertune-kafka-"))
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.bootstrap = f"127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> Self:
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._command, self._folder / "data", str(self._port)], stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            wait_for(self._answers_or_died, "Kafka to start", 40, every_s=0.1)
+        except AssertionError:
+            self.close()
+            raise
+        return self
+
+    def _answers_or_died(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError("Kafka ended:\n" + (self._folder / "log").read_text()[-3000:])
+        return answers(self.bootstrap)
+
+    def pause(self) -> None:
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.killpg(self.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        os.killpg(self.pid, signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait(10)
+
+    def close(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def run_kafka() -> Path | None:
+    """The command that runs a broker, beside the checkout, where Java is there too."""
+    command = ROOT.parent / "shared" / "kafka" / "run-kafka"
+    return command if command.exists() and shutil.which("java") else None
+
+
+def unique_prefix() -> str:
+    """A prefix that no other test uses."""
+    return f"test-{uuid.uuid4().hex[:8]}."

@@ -1,0 +1,279 @@
+"""Real worker processes on a real Apache Kafka: start, stop, share, take over, survive."""
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from fleet import Fleet
+from ledger import Ledger, audit, read
+from workers import SESSION_S, Worker, wait_for
+
+pytestmark = pytest.mark.kafka
+
+MakeWorker = Callable[..., Worker]
+NEVER = 10**9
+
+
+def settled(place: Any, within_s: float = 20.0) -> Ledger:
+    """The ledger once every visible metric record has its fate.
+
+    The topics are read one after another while the worker goes on, so an audit may fail for that alone. What is really
+    lost or doubled stays so, and fails the last attempt.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        last = time.monotonic() > deadline
+        try:
+            ledger = audit(place.bootstrap, place.prefix)
+            unfated = ledger.sent.keys() - ledger.fate.keys()
+            assert not unfated, f"{len(unfated)} of {len(ledger.sent)} metric records have no disposition"
+        except (AssertionError, KeyError):
+            if last:
+                raise
+            time.sleep(0.3)
+        else:
+            return ledger
+
+
+def assert_exactly_once(ledger: Ledger, sent: int) -> None:
+    """Each of the rewards 1..sent was applied once; so say their fates, their count, their sum and their squares."""
+    numbers = range(1, sent + 1)
+    assert ledger.dispositions == {"applied": sent}
+    assert set(ledger.values) == set(numbers)
+    assert max(ledger.values.values()) == 1
+    assert ledger.open == (sent, sum(numbers), sum(n * n for n in numbers))
+
+
+def test_it_starts_and_stops_within_five_seconds_of_sigterm(place: Any, worker: MakeWorker) -> None:
+    one = worker("a", place).start()
+    one.wait_ready()
+    code, seconds = one.stop()
+    assert code == 0
+    assert seconds < 5
+    assert "stopped" in one.log
+
+
+def test_it_stops_while_it_is_still_starting(place: Any, worker: MakeWorker) -> None:
+    one = worker("a", place).start()
+    wait_for("it has begun", lambda: "Starting" in one.log)
+    code, seconds = one.stop()
+    assert code == 0
+    assert seconds < 5
+
+
+def test_two_workers_share_the_partitions_and_all_sources_of_one_are_together(place: Any, worker: MakeWorker) -> None:
+    a, b = worker("a", place).start(), worker("b", place).start()
+    wait_for("each owns two", lambda: len(a.owns) == len(b.owns) == 2)
+    assert a.owns | b.owns == {0, 1, 2, 3}
+    with Fleet(place.bootstrap, place.prefix, min_samples=NEVER) as fleet:
+        fleet.start()
+        fleet.reward(400)
+        fleet.flush()
+        assert_exactly_once(settled(place), 400)
+    assert b.stop()[0] == 0
+    a.wait_ready()
+    assert a.stop()[0] == 0
+
+
+def test_sigkill_loses_and_doubles_nothing_of_ten_thousand_rewards(place: Any, worker: MakeWorker) -> None:
+    a, b = worker("a", place).start(), worker("b", place).start()
+    wait_for("each owns two", lambda: len(a.owns) == len(b.owns) == 2)
+    with Fleet(place.bootstrap, place.prefix, min_samples=NEVER) as fleet:
+        fleet.start()
+        fleet.reward_until(2_000, per_s=1_000)
+        a.kill()
+        fleet.reward_until(4_000, per_s=1_000)
+        b.wait_ready(within_s=3 * SESSION_S)
+        a.start()
+        wait_for("the killed one is back", lambda: len(a.owns) == len(b.owns) == 2, 20)
+        fleet.reward_until(6_000, per_s=1_000)
+        b.kill()
+        a.kill()
+        fleet.reward_until(8_000, per_s=2_000)
+        b.start()
+        fleet.reward_until(10_000, per_s=1_000)
+        fleet.flush()
+        assert (fleet.acknowledged, fleet.failed) == (fleet.sent + 2 * len(fleet.names), 0) or fleet.failed == 0
+        b.wait_ready(within_s=3 * SESSION_S)
+        assert_exactly_once(settled(place), 10_000)
+
+
+def test_a_zombie_is_fenced_and_nothing_of_it_is_seen(place: Any, worker: MakeWorker) -> None:
+    a, b = worker("a", place).start(), worker("b", place).start()
+    wait_for("each owns two", lambda: len(a.owns) == len(b.owns) == 2)
+    with Fleet(place.bootstrap, place.prefix, min_samples=30) as fleet:
+        fleet.start()
+        fleet.reward_until(1_000, per_s=500)
+        a.signal(signal.SIGSTOP)
+        try:
+            until = time.monotonic() + 3 * SESSION_S
+            while len(b.owns) < 4:
+                assert time.monotonic() < until, b.log
+                fleet.reward_until(fleet.sent + 50, per_s=500)
+        finally:
+            a.signal(signal.SIGCONT)
+        fleet.reward_until(fleet.sent + 1_000, per_s=500)
+        fleet.flush()
+        wait_for(
+            "the zombie has noticed", lambda: not a.alive or "restoring everything" in a.log or "was given" in a.log
+        )
+        if not a.alive:
+            assert a.wait_exit() == 75
+            assert "fenced" in a.log
+        ledger = settled(place)
+        assert ledger.rounds > 50
+        assert sum(ledger.dispositions.values()) == fleet.sent
+        assert set(ledger.dispositions) <= {"applied", "late"}
+        assert max(ledger.values.values()) == 1
+
+
+def test_markers_and_aborted_records_of_an_app_are_gaps_and_time_passes_behind_them(
+    place: Any, worker: MakeWorker
+) -> None:
+    one = worker("a", place).start()
+    one.wait_ready()
+    app = Producer(
+        {
+            "bootstrap.servers": place.bootstrap,
+            "transactional.id": f"{place.prefix}app",
+            "partitioner": "murmur2_random",
+            "log_level": 2,
+        }
+    )
+    app.init_transactions(10)
+    with Fleet(place.bootstrap, place.prefix, tuners=1, min_samples=NEVER, heartbeat_s=3.0) as fleet:
+        fleet.start()
+        name, aborted = fleet.names[0], []
+        import orjson
+
+        value = 0
+        for commit in (True, False, True, False):
+            app.begin_transaction()
+            for _ in range(3):
+                value += 1
+                event = fleet.metric(name, value)
+                if not commit:
+                    aborted.append(value)
+                app.produce(f"{place.prefix}metrics", key=name.encode(), value=orjson.dumps(event))
+            app.flush(10)
+            if commit:
+                app.commit_transaction(10)
+            else:
+                app.abort_transaction(10)
+        # The log now ends in a marker behind aborted records: a consumer never gets a record of that place.
+        ledger = settled(place)
+        assert sorted(ledger.values) == [1, 2, 3, 7, 8, 9]
+        # Leases are renewed by time alone, and time passes only while every source is known to be read to its end.
+        began = fleet.published[name]
+        fleet.follow(0.1)
+        wait_for("time passes behind the marker", lambda: fleet.follow(0.1) or fleet.published[name] > began + 500, 30)
+        fleet.reward(1)
+        fleet.flush()
+        ledger = settled(place)
+        assert ledger.gaps["metrics"] == 2 + 2 * 3 + 2, "two commit markers, six aborted records, two abort markers"
+        assert not ledger.lost["metrics"]
+
+
+def test_a_foreign_open_transaction_on_state_is_waited_for_and_then_refused(place: Any, worker: MakeWorker) -> None:
+    stranger = Producer(
+        {"bootstrap.servers": place.bootstrap, "transactional.id": f"{place.prefix}stranger", "log_level": 2}
+    )
+    stranger.init_transactions(10)
+    stranger.begin_transaction()
+    stranger.produce(f"{place.prefix}state", key=b"x", value=b"{}", partition=2)
+    assert stranger.flush(10) == 0
+    began = time.monotonic()
+    one = worker("a", place, restore_timeout_s=3.0).start()
+    assert one.wait_exit() == 78
+    assert time.monotonic() - began > 3
+    assert "partition 2" in one.log
+    assert "open transaction" in one.log
+    waiting = worker("b", place, restore_timeout_s=20.0).start()
+    wait_for("it has joined", lambda: "joined" in waiting.log.lower() or waiting.alive)
+    stranger.abort_transaction(10)
+    waiting.wait_ready()
+
+
+def test_a_recreated_topic_is_refused_with_the_command_that_adopts_it(place: Any, worker: MakeWorker) -> None:
+    one = worker("a", place).start()
+    one.wait_ready()
+    with Fleet(place.bootstrap, place.prefix, min_samples=NEVER) as fleet:
+        fleet.start()
+        fleet.reward(80)
+        fleet.flush()
+        settled(place)
+    assert one.stop()[0] == 0
+    admin, topic = AdminClient({"bootstrap.servers": place.bootstrap}), f"{place.prefix}metrics"
+    admin.delete_topics([topic])[topic].result(10)
+    wait_for("the topic is gone", lambda: topic not in admin.list_topics(timeout=5).topics)
+    config = {"message.timestamp.type": "LogAppendTime"}
+    admin.create_topics([NewTopic(topic, 4, 1, config=config)])[topic].result(10)
+    again = worker("b", place).start()
+    assert again.wait_exit() == 78
+    assert "oppertune topics adopt metrics" in again.log
+
+
+def test_records_deleted_before_they_were_applied_are_counted_as_lost_and_it_goes_on(
+    place: Any, worker: MakeWorker
+) -> None:
+    one = worker("a", place).start()
+    one.wait_ready()
+    with Fleet(place.bootstrap, place.prefix, tuners=1, min_samples=NEVER) as fleet:
+        fleet.start()
+        fleet.reward(10)
+        fleet.flush()
+        before = settled(place)
+        assert one.stop()[0] == 0
+        fleet.reward(20)
+        fleet.flush()
+        partition = next(iter(before.sent))[0]
+        admin, topic = AdminClient({"bootstrap.servers": place.bootstrap}), f"{place.prefix}metrics"
+        deleted = admin.delete_records([TopicPartition(topic, partition, 25)])
+        assert next(iter(deleted.values())).result(10).low_watermark == 25
+        one.start()
+        one.wait_ready()
+        fleet.reward(5)
+        fleet.flush()
+        ledger = settled(place)
+        assert ledger.lost["metrics"] == 15
+        assert sorted(ledger.values) == list(range(26, 36))
+        assert ledger.open[0] == 10 + 10
+
+
+def test_a_missing_topic_ends_it_with_the_command_that_creates_topics(place: Any, worker: MakeWorker) -> None:
+    admin, topic = AdminClient({"bootstrap.servers": place.bootstrap}), f"{place.prefix}rounds"
+    admin.delete_topics([topic])[topic].result(10)
+    wait_for("the topic is gone", lambda: topic not in admin.list_topics(timeout=5).topics)
+    one = worker("a", place).start()
+    assert one.wait_exit() == 78
+    assert topic in one.log
+    assert "oppertune topics create" in one.log
+
+
+def test_a_broker_that_does_not_answer_ends_it_with_its_own_code(tmp_path: Any, worker: MakeWorker) -> None:
+    class Nowhere:
+        bootstrap, prefix = "127.0.0.1:1", "nowhere."
+
+    one = worker("a", Nowhere(), start_timeout_s=2.0).start()
+    assert one.wait_exit() == 69
+    assert "127.0.0.1:1" in one.log
+
+
+def test_restoring_reads_what_was_committed_and_offsets_follow_on(place: Any, worker: MakeWorker) -> None:
+    one = worker("a", place).start()
+    one.wait_ready()
+    with Fleet(place.bootstrap, place.prefix, min_samples=NEVER) as fleet:
+        fleet.start()
+        for total in (100, 200, 300):
+            fleet.reward(100)
+            fleet.flush()
+            assert_exactly_once(settled(place), total)
+            assert one.stop()[0] == 0
+            one.start()
+            one.wait_ready()
+        assert "restored 8 tuners" in one.log or "restored" in one.log
+        assert not any(read(place.bootstrap, f"{place.prefix}dead-letters").values())
