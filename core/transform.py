@@ -48,13 +48,14 @@ class ValueTransformer:
             InvalidArgument: ``y`` is NaN, of the wrong type, or an unknown category.
         """
         value, transformed = self.value, self.transformed
+        if isinstance(value, Categorical):
+            return value.snap(y)
         if isinstance(transformed, Integer):
             k = transformed.snap(y)
-            return value.min if value.is_constant else value.at(k)  # type: ignore[union-attr]
-        if isinstance(value, Real):
-            # min, max: y (max - min) + min may leave the bounds by a unit in the last place.
-            return value.snap(transformed.cast(y) * (value.max - value.min) + value.min)  # type: ignore[operator]
-        return value.snap(y)
+            return value.min if value.is_constant else value.at(k)
+        share = float(transformed.cast(y))
+        # 1 is max exactly; y (max - min) + min may miss it by a few units in the last place.
+        return value.max if share >= 1 else value.snap(share * (value.max - value.min) + value.min)
 
 
 def _transform(value: ValueType, x: ParameterValue) -> ParameterValue:

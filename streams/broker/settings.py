@@ -86,6 +86,6 @@ class BrokerSettings:
         """The addresses as Faust takes them."""
         return ";".join(f"kafka://{address.strip()}" for address in self.bootstrap.split(","))
 
-    def faust_credentials(self) -> None:
+    def faust_credentials(self) -> object | None:
         """Faust's form of the security settings: none yet."""
-        return
+        return None

@@ -73,7 +73,7 @@ def _publish(settings: BrokerSettings, command: Command) -> None:
 
 def _answer(settings: BrokerSettings, command: Command, message: Message) -> Answer | None:
     if message.topic() == settings.topic("dead-letters"):
-        headers = {name: _text(value) for name, value in message.headers() or []}
+        headers = {str(header[0]): _text(header[1]) for header in message.headers() or ()}
         if headers.get("event_id") == command.id and headers.get("topic") == Command.topic:
             reason = headers.get("detail") or headers.get("reason", "")
             raise CommandFailed(f"refused by the worker: {reason}", ExitCode.REFUSED)

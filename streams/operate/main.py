@@ -21,8 +21,9 @@ from .codes import CommandFailed, ExitCode
 
 if TYPE_CHECKING:
     from ...schemas.events import Command
-    from ..broker import BrokerSettings
+    from ..broker import BrokerSettings, Problem
     from .ask import Answer
+    from .states import TunerView
 
 out = Console()
 err = Console(stderr=True)
@@ -273,9 +274,7 @@ def _must_exist(settings: "BrokerSettings", name: str) -> "TunerView":
     return view
 
 
-def _new_command(
-    kind: str, name: str, author: str, reason: str, spec: dict[str, object] | None = None
-) -> "Command":
+def _new_command(kind: str, name: str, author: str, reason: str, spec: dict[str, object] | None = None) -> "Command":
     from ...schemas.events import Command
 
     who = author or getpass.getuser()

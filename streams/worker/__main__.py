@@ -28,11 +28,16 @@ def parse(arguments: list[str] | None = None) -> WorkerSettings:
     return WorkerSettings(broker, **{f.name: getattr(given, f.name) for f in timings})
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run a worker, logging to stderr; its exit code."""
+def configure_logging() -> None:
+    """Log to stderr, and of the libraries warnings only."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("aiokafka", "faust", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a worker; its exit code."""
+    configure_logging()
     return run_worker(parse(arguments))
 
 

@@ -1,5 +1,7 @@
 """The state of a partition, read from the ``state`` topic before anything is folded."""
 
+import logging
+
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ...core.errors import BrokerUnreachable
@@ -7,6 +9,8 @@ from .deadline import Deadline
 from .ends import LogEnds
 from .exits import Refused
 from .settings import WorkerSettings
+
+log = logging.getLogger(__name__)
 
 _WAIT_S = 0.2
 """How long to wait before asking again whether foreign transactions have ended."""
@@ -33,6 +37,7 @@ def read_state(settings: WorkerSettings, ends: LogEnds, partition: int) -> dict[
     """
     deadline = Deadline(settings.restore_timeout_s)
     place = (settings.broker.topic("state"), partition)
+    waiting = False
     while True:
         # 1.
         end = ends.ends([place], deadline.remaining(10))[place]
@@ -46,6 +51,9 @@ def read_state(settings: WorkerSettings, ends: LogEnds, partition: int) -> dict[
                 f"worker's: only workers may write there. Find who does (kafka-transactions.sh find-hanging), "
                 f"end it, and start again"
             )
+        if not waiting:
+            log.warning("partition %d: waiting for the end of an open transaction on %s", partition, place[0])
+            waiting = True
         deadline.sleep(_WAIT_S)
     # 3.
     return _read(settings, place, end, deadline)

@@ -80,6 +80,7 @@ async def _work(settings: WorkerSettings, topics: Topics, status: WorkerStatus, 
         loop.add_signal_handler(number, stop.set)
     gc.set_threshold(*_GC_THRESHOLDS)
     watchdog.start()
+    log.info("joining the group %s", settings.group)
     running = [
         asyncio.ensure_future(work)
         for work in (app.start(), ticker.run(), ticker.beat(), _until_crashed(app), stop.wait())

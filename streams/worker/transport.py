@@ -102,6 +102,8 @@ class ReadPosition:
 class Consumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer; reading begins where the ownership says."""
 
+    mundane_level = "debug"
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's
         super().__init__(*args, **kwargs)
         self.ownership: Settles = self.transport.ownership
@@ -141,6 +143,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The thread of aiokafka's consumer."""
+
+    mundane_level = "debug"
 
     def _create_worker_consumer(self, transport: "Transport") -> AIOKafkaConsumer:
         """The private override. As Faust's, but for ``isolation_level``, ``fetch_max_wait_ms`` and the assignor.

@@ -1,10 +1,10 @@
-"""A fleet in one object: it applies tuners, follows their configurations, and sends numbered rewards. No worker code."""
+"""A fleet in one object: applies tuners, follows their configurations, sends numbered rewards. No worker code."""
 
 import time
-from typing import Any
+from typing import Any, Self
 
 import orjson
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 
 def spec(name: str, heartbeat_s: float = 600.0, **measurement: Any) -> dict[str, Any]:
@@ -61,11 +61,9 @@ class Fleet:
             }
         )
         topic = self._configs.list_topics(f"{prefix}configs", 10).topics[f"{prefix}configs"]
-        from confluent_kafka import OFFSET_BEGINNING, TopicPartition
-
         self._configs.assign([TopicPartition(f"{prefix}configs", p, OFFSET_BEGINNING) for p in topic.partitions])
 
-    def __enter__(self) -> "Fleet":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -144,6 +142,12 @@ class Fleet:
             self.reward(due - self.sent)
             self._producer.poll(0)
             self.follow(0.01)
+
+    def poll(self, seconds: float) -> None:
+        """Let this much time pass, serving deliveries."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self._producer.poll(0.1)
 
     def flush(self, within_s: float = 30) -> None:
         left = self._producer.flush(within_s)

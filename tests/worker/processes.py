@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from kafkas import wait_for
+from oppertune.streams.broker import BrokerSettings
 
 SESSION_S = 6.0
 """Take-overs in tests come this long after a kill. Kafka takes no less by default (group.min.session.timeout.ms)."""
@@ -16,37 +17,28 @@ SESSION_S = 6.0
 FAST = {"session_timeout_s": SESSION_S, "heartbeat_s": 1.0}
 
 
-def wait_for(what: str, condition: Callable[[], Any], within_s: float = 20.0, every_s: float = 0.05) -> Any:
-    """The first true answer of a condition; fails with what was waited for, and the last answer."""
-    deadline = time.monotonic() + within_s
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what} (last: {answer!r})"
-        time.sleep(every_s)
-
-
 class Worker:
     """One worker process; its output is in ``log``."""
 
-    def __init__(self, folder: Path, name: str, bootstrap: str, prefix: str, **flags: Any) -> None:
+    def __init__(self, folder: Path, name: str, broker: BrokerSettings, **flags: float) -> None:
         self.name = name
         self.path = folder / f"{name}.log"
-        self._bootstrap, self._prefix = bootstrap, prefix
+        self._broker = broker
         self._flags = {**FAST, **flags}
+        self._begin = 0
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, entry: str | None = None) -> "Worker":
-        arguments = [f"--{key.replace('_', '-')}={value}" for key, value in self._flags.items() if value is not True]
-        arguments += [f"--{key.replace('_', '-')}" for key, value in self._flags.items() if value is True]
-        program = [entry] if entry else ["-m", "oppertune.streams.worker"]
+    def start(self, program: Path | None = None) -> "Worker":
+        """Start it, or start it again; ``program`` instead of the worker's own entry."""
+        entry = [str(program)] if program else ["-m", "oppertune.streams.worker"]
+        place = [f"--bootstrap={self._broker.bootstrap}", f"--prefix={self._broker.prefix}"]
+        timings = [f"--{key.replace('_', '-')}={value}" for key, value in self._flags.items()]
+        self._begin = len(self.log)
         with self.path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *program, f"--bootstrap={self._bootstrap}", f"--prefix={self._prefix}", *arguments],
+                [sys.executable, *entry, *place, *timings, *(["--embedded"] if self._broker.embedded else [])],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
         return self
 
@@ -60,8 +52,8 @@ class Worker:
 
     @property
     def owns(self) -> set[int]:
-        """The partitions it last said it owns."""
-        said = re.findall(r"generation \d+: partitions (.*)", self.log)
+        """The partitions it last said it owns, since it was last started."""
+        said = re.findall(r"generation \d+: partitions (.*)", self.log[self._begin :])
         if not said or said[-1] == "none":
             return set()
         owned: set[int] = set()
@@ -78,15 +70,11 @@ class Worker:
         self.wait_owns(set(range(partitions)), within_s)
 
     def wait_owns(self, partitions: set[int], within_s: float = 20.0) -> None:
-        wait_for(
-            f"{self.name} owns {partitions}; its log:\n{self.log}",
-            lambda: self.owns == partitions or self._dead(),
-            within_s,
-        )
+        def owns() -> bool:
+            assert self.alive, f"{self.name} ended with {self.process and self.process.returncode}:\n{self.log}"
+            return self.owns == partitions
 
-    def _dead(self) -> bool:
-        assert self.alive, f"{self.name} ended with {self.process and self.process.returncode}:\n{self.log}"
-        return False
+        wait_for(owns, f"{self.name} to own {partitions}", within_s)
 
     def kill(self) -> None:
         """SIGKILL; checks that it was alive until then."""

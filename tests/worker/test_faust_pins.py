@@ -1,0 +1,74 @@
+"""What the worker relies on in Faust and aiokafka. When one of these fails after an upgrade, read before repairing."""
+
+import asyncio
+import hashlib
+import inspect
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.transport.consumer import Consumer
+from faust.transport.drivers import aiokafka as driver
+
+from oppertune.streams.broker import BrokerSettings
+from oppertune.streams.worker import WorkerSettings, transport
+from oppertune.streams.worker.app import create_app
+
+SETTINGS = WorkerSettings(BrokerSettings("127.0.0.1:1", "pins."))
+
+READ = "c2701bfc3e6f6cad95c2be36d6a255a86e2c57d18d36cc1082b5fb5c482d99d7"
+"""sha256 of Faust's method as it was when ours was written after it."""
+
+
+class NoOwnership:
+    def attach(self, app: Any) -> None:
+        pass
+
+
+def test_the_versions_are_those_that_were_read() -> None:
+    assert (version("faust-streaming"), version("aiokafka")) == ("0.15.3", "0.14.0")
+
+
+def test_the_private_method_that_is_overridden_is_the_one_that_was_read() -> None:
+    source = inspect.getsource(driver.AIOKafkaConsumerThread._create_worker_consumer)
+    assert hashlib.sha256(source.encode()).hexdigest() == READ
+
+
+def test_our_consumer_differs_from_fausts_only_where_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver.aiokafka, "AIOKafkaConsumer", lambda **given: given)
+    monkeypatch.setattr(transport, "AIOKafkaConsumer", lambda **given: given)
+
+    async def arguments() -> tuple[dict[str, Any], dict[str, Any]]:
+        app = create_app(SETTINGS, NoOwnership(), tmp_path)
+        thread = SimpleNamespace(app=app, consumer=SimpleNamespace(in_transaction=False))
+        fausts = driver.AIOKafkaConsumerThread._create_worker_consumer(thread, app.transport)
+        return fausts, transport.ConsumerThread._create_worker_consumer(thread, app.transport)
+
+    fausts, ours = asyncio.run(arguments())
+    different = {key for key in fausts.keys() | ours.keys() if fausts.get(key) != ours.get(key)}
+    assert different == {"isolation_level", "fetch_max_wait_ms"}
+    assert ours["isolation_level"] == "read_committed"
+
+
+def test_the_hooks_are_where_faust_calls_them() -> None:
+    assert "await self.seek_to_committed()" in inspect.getsource(Consumer.perform_seek)
+    assert "self.scheduler.iterate(records)" in inspect.getsource(Consumer.getmany)
+    assert "getmany = self.getmany" in inspect.getsource(Consumer._drain_messages)
+    for name in ("seek_to_committed", "getmany"):
+        assert name in vars(transport.Consumer)
+        assert callable(getattr(driver.Consumer, name))
+
+
+def test_the_app_commits_nothing_to_its_group_and_keeps_the_sources_together(tmp_path: Path) -> None:
+    async def app() -> Any:
+        return create_app(SETTINGS, NoOwnership(), tmp_path)
+
+    made = asyncio.run(app())
+    (agent,) = made.agents.values()
+    assert agent.channel.acks is False
+    assert made.conf.table_standby_replicas == 1
+    assert made.conf.id == "pins.worker"
+    assert not made.conf.web_enabled
+    assert not made.conf.topic_allow_declare
