@@ -1,7 +1,8 @@
 """The embedded broker: librdkafka's mock cluster, inside this process, for demos and quick tests.
 
 It keeps everything in memory and ends with its process. It serves any client on this machine, Faust included. It knows
-no fencing, compaction, LogAppendTime or topic ids: what needs those needs a real Kafka.
+no fencing, compaction, LogAppendTime or topic ids, and shows the records of aborted transactions even to readers of
+committed ones: what needs those needs a real Kafka.
 """
 
 from types import TracebackType

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from time import monotonic, sleep
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
-from ...core.errors import BrokerUnreachable, TopicsInvalid
+from ...core.errors import BrokerUnreachable, OppertuneError, TopicsInvalid
 from .settings import BrokerSettings
+
+T = TypeVar("T")
 
 _MIB = 1024 * 1024
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -27,6 +30,7 @@ _TABLE = {
     "max.compaction.lag.ms": 60 * 60 * 1000,
     "delete.retention.ms": _DAY_MS,
 }
+# All that the worker writes: one record too large for its topic would fail its partition's transaction for ever.
 _LARGE = {"max.message.bytes": LARGE_BYTES + 64 * 1024}
 
 TOPICS: Mapping[str, Mapping[str, str]] = {
@@ -35,10 +39,10 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
         "contexts": _INPUT,
         "metrics": _INPUT,
         "commands": _INPUT | {"retention.ms": 90 * _DAY_MS},
-        "configs": _TABLE,
+        "configs": _TABLE | _LARGE,
         "state": _TABLE | _LARGE,
         "journal": {"cleanup.policy": "delete", "retention.ms": 30 * _DAY_MS} | _LARGE,
-        "rounds": {"cleanup.policy": "delete", "retention.ms": 90 * _DAY_MS},
+        "rounds": {"cleanup.policy": "delete", "retention.ms": 90 * _DAY_MS} | _LARGE,
         "dead-letters": {"cleanup.policy": "delete", "retention.ms": 30 * _DAY_MS} | _LARGE,
     }.items()
 }
@@ -46,6 +50,18 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
 
 _MUST = ("cleanup.policy", "message.timestamp.type")
 """Settings without which results would be wrong; the others are advice."""
+
+# Waiting for an answer ends this much after its request has timed out: its reason is worth more than "too late".
+_SPARE_S = 1.0
+
+# Their public names: confluent-kafka marks errors of the client, and not of the broker, with an underscore.
+_SILENT = {
+    KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._TIMED_OUT,  # noqa: SLF001
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    KafkaError.REQUEST_TIMED_OUT,
+}
+_FORBIDDEN = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +85,13 @@ class Problem:
 def create_topics(
     settings: BrokerSettings, *, partitions: int = 8, replication: int = 1, timeout_s: float = 30.0
 ) -> set[str]:
-    """Create the topics that are missing, and wait until every one can be used.
+    """Create the topics that are missing, and wait until every one can be used. What is there stays as it is.
+
+    Args:
+        settings: Where the broker is.
+        partitions: Of each topic; where some are there already, the others get as many as those.
+        replication: Copies of each partition. From three on, a record counts as written when two have it.
+        timeout_s: For each question to the broker.
 
     Returns:
         Full names of those that were created.
@@ -81,25 +103,48 @@ def create_topics(
     if settings.embedded:
         return touch_topics(settings, timeout_s=timeout_s)
     admin = AdminClient(settings.confluent())
-    there = _partitions(admin, settings, timeout_s)
+    cluster = _metadata(admin, settings, timeout_s)
+    there = _partitions(cluster, settings)
     missing = [name for name in TOPICS if name not in there]
+    if not missing:
+        return set()
+    if replication > len(cluster.brokers):
+        raise TopicsInvalid(
+            f"replication {replication} needs as many brokers, and there are {len(cluster.brokers)}:"
+            f" give --replication {len(cluster.brokers)}, or start more brokers"
+        )
     if there:
         partitions = next(iter(there.values()))  # the others must have as many
-    new = [NewTopic(settings.topic(name), partitions, replication, config=dict(TOPICS[name])) for name in missing]
+    new = [_new_topic(settings, name, partitions, replication) for name in missing]
+    futures: dict[str, Future[None]] = admin.create_topics(new, operation_timeout=timeout_s, request_timeout=timeout_s)
     created: set[str] = set()
-    if new:
-        futures: dict[str, Future[None]] = admin.create_topics(
-            new, operation_timeout=timeout_s, request_timeout=timeout_s
-        )
-        for topic, future in futures.items():
-            try:
-                future.result(timeout_s)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise TopicsInvalid(f"the broker does not create {topic}: {error.args[0].str()}") from error
-            else:
-                created.add(topic)
+    for topic, future in futures.items():
+        try:
+            future.result(timeout_s + _SPARE_S)
+        except (KafkaException, TimeoutError) as error:
+            if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:  # someone else was faster
+                raise _failure(error, f"create {topic}", settings) from error
+        else:
+            created.add(topic)
+    _wait_for(created, admin, settings, timeout_s)
     return created
+
+
+def _new_topic(settings: BrokerSettings, name: str, partitions: int, replication: int) -> NewTopic:
+    config = dict(TOPICS[name])
+    if replication >= 3:
+        # By default one copy is enough to acknowledge a record, which is then lost with that broker.
+        config["min.insync.replicas"] = "2"
+    return NewTopic(settings.topic(name), partitions, replication, config=config)
+
+
+def _wait_for(topics: set[str], admin: AdminClient, settings: BrokerSettings, timeout_s: float) -> None:
+    """Return when the brokers know of new topics; they are told a moment after the controller has made them."""
+    deadline = monotonic() + timeout_s
+    while unknown := topics - _metadata(admin, settings, timeout_s).topics.keys():
+        if monotonic() > deadline:
+            raise BrokerUnreachable(f"created, but not to be seen after {timeout_s:g} s: {', '.join(sorted(unknown))}")
+        sleep(0.05)
 
 
 def touch_topics(settings: BrokerSettings, *, timeout_s: float = 30.0) -> set[str]:
@@ -109,7 +154,7 @@ def touch_topics(settings: BrokerSettings, *, timeout_s: float = 30.0) -> set[st
         try:
             admin.list_topics(settings.topic(name), timeout=timeout_s)
         except KafkaException as error:
-            raise BrokerUnreachable(f"the embedded broker at {settings.bootstrap} does not answer: {error}") from error
+            raise _failure(error, f"make {settings.topic(name)}", settings) from error
     return {settings.topic(name) for name in TOPICS}
 
 
@@ -122,7 +167,7 @@ def check_topics(settings: BrokerSettings, *, timeout_s: float = 15.0) -> list[P
     if settings.embedded:
         return []
     admin = AdminClient(settings.confluent())
-    there = _partitions(admin, settings, timeout_s)
+    there = _partitions(_metadata(admin, settings, timeout_s), settings)
     problems = [
         Problem(settings.topic(name), "is missing", f"run: {_create_command(settings)}")
         for name in TOPICS
@@ -130,16 +175,20 @@ def check_topics(settings: BrokerSettings, *, timeout_s: float = 15.0) -> list[P
     ]
     if len(counts := set(there.values())) > 1:
         most = max(counts)
+        # Adding partitions would leave the keys that are in it where nobody looks for them.
         problems += [
             Problem(
-                settings.topic(name), f"has {count} partitions, others {most}", "all must have as many: recreate it"
+                settings.topic(name),
+                f"has {count} partitions, others {most}",
+                f"all must have as many: delete it (kafka-topics.sh --bootstrap-server {settings.bootstrap} --delete"
+                f" --topic {settings.topic(name)}), then run: {_create_command(settings)}",
             )
             for name, count in there.items()
             if count != most
         ]
-    found = _settings_of(admin, [settings.topic(name) for name in there], timeout_s)
+    found = _settings_of(admin, settings, list(there), timeout_s)
     for name in there:
-        problems += _differences(settings.topic(name), TOPICS[name], found[settings.topic(name)])
+        problems += _differences(settings, name, found[settings.topic(name)])
     return problems
 
 
@@ -148,25 +197,63 @@ def _create_command(settings: BrokerSettings) -> str:
     return f"oppertune topics create --bootstrap {settings.bootstrap}{prefix}"
 
 
-def _differences(topic: str, wanted: Mapping[str, str], found: Mapping[str, str]) -> list[Problem]:
+def _set_command(settings: BrokerSettings, topic: str, key: str, value: object) -> str:
+    return (
+        f"set it: kafka-configs.sh --bootstrap-server {settings.bootstrap} --alter --entity-type topics"
+        f" --entity-name {topic} --add-config {key}={value}"
+    )
+
+
+def _differences(settings: BrokerSettings, name: str, found: Mapping[str, str]) -> list[Problem]:
+    wanted, topic = TOPICS[name], settings.topic(name)
     problems = [
-        Problem(topic, f"{key} is {found.get(key)}, must be {wanted[key]}", f"set {key}={wanted[key]} on the topic")
+        Problem(
+            topic,
+            f"{key} is {found.get(key)}, must be {wanted[key]}",
+            _set_command(settings, topic, key, wanted[key]),
+        )
         for key in _MUST
         if key in wanted and found.get(key) != wanted[key]
     ]
-    needed = int(wanted.get("max.message.bytes", 0))
-    if int(found.get("max.message.bytes", 0)) < needed:
-        what = f"max.message.bytes is {found.get('max.message.bytes')}, must be {needed} or more"
-        problems.append(Problem(topic, what, f"set max.message.bytes={needed} on the topic"))
+    needed, has = int(wanted.get("max.message.bytes", 0)), int(found.get("max.message.bytes", 0))
+    if has < needed:
+        what = f"max.message.bytes is {has}, must be {needed} or more"
+        problems.append(Problem(topic, what, _set_command(settings, topic, "max.message.bytes", needed)))
     return problems
 
 
-def _partitions(admin: AdminClient, settings: BrokerSettings, timeout_s: float) -> dict[str, int]:
-    """Number of partitions of each topic that is there, by bare name."""
+def _code(error: KafkaException | TimeoutError) -> int | None:
+    return error.args[0].code() if isinstance(error, KafkaException) else None
+
+
+def _failure(error: KafkaException | TimeoutError, what: str, settings: BrokerSettings) -> OppertuneError:
+    """What to raise when the broker did not do something: is it silent, or does it refuse?"""
+    code = _code(error)
+    if not isinstance(error, KafkaException) or code in _SILENT:
+        said = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
+        return BrokerUnreachable(
+            f"the broker at {settings.bootstrap} does not {what}: {said}. Is it running, and is it overloaded?"
+        )
+    said = error.args[0].str()
+    if code in _FORBIDDEN:
+        return TopicsInvalid(
+            f"this user may not {what} ({said}): let it Describe and DescribeConfigs topics"
+            f" {settings.prefix}*, and Create them where it is to create them"
+        )
+    if code == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        return TopicsInvalid(f"a topic is missing ({said}); run: {_create_command(settings)}")
+    return TopicsInvalid(f"the broker at {settings.bootstrap} does not {what}: {said}")
+
+
+def _metadata(admin: AdminClient, settings: BrokerSettings, timeout_s: float) -> ClusterMetadata:
     try:
-        metadata = admin.list_topics(timeout=timeout_s)
+        return admin.list_topics(timeout=timeout_s)
     except KafkaException as error:
-        raise BrokerUnreachable(f"the broker at {settings.bootstrap} does not answer: {error.args[0].str()}") from error
+        raise _failure(error, "list its topics", settings) from error
+
+
+def _partitions(metadata: ClusterMetadata, settings: BrokerSettings) -> dict[str, int]:
+    """Number of partitions of each topic that is there, by bare name."""
     return {
         name: len(metadata.topics[settings.topic(name)].partitions)
         for name in TOPICS
@@ -174,18 +261,24 @@ def _partitions(admin: AdminClient, settings: BrokerSettings, timeout_s: float) 
     }
 
 
-def _settings_of(admin: AdminClient, topics: list[str], timeout_s: float) -> dict[str, dict[str, str]]:
-    if not topics:
+def _settings_of(
+    admin: AdminClient, settings: BrokerSettings, names: list[str], timeout_s: float
+) -> dict[str, dict[str, str]]:
+    if not names:
         return {}
-    resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+    resources = [ConfigResource(ResourceType.TOPIC, settings.topic(name)) for name in names]
     answers: dict[ConfigResource, Future[dict[str, Any]]] = admin.describe_configs(resources, request_timeout=timeout_s)
+    return {
+        resource.name: {key: entry.value for key, entry in _answer(answer, settings, timeout_s).items()}
+        for resource, answer in answers.items()
+    }
+
+
+def _answer(answer: Future[T], settings: BrokerSettings, timeout_s: float) -> T:
     try:
-        return {
-            resource.name: {key: entry.value for key, entry in answer.result(timeout_s).items()}
-            for resource, answer in answers.items()
-        }
-    except KafkaException as error:
-        raise BrokerUnreachable(f"the broker does not describe its topics: {error.args[0].str()}") from error
+        return answer.result(timeout_s + _SPARE_S)
+    except (KafkaException, TimeoutError) as error:
+        raise _failure(error, "describe its topics", settings) from error
 
 
 def partition_count(settings: BrokerSettings, name: str, *, timeout_s: float = 15.0) -> int:
@@ -198,7 +291,7 @@ def partition_count(settings: BrokerSettings, name: str, *, timeout_s: float = 1
     admin = AdminClient(settings.confluent())
     if settings.embedded:
         touch_topics(settings, timeout_s=timeout_s)
-    count = _partitions(admin, settings, timeout_s).get(name, 0)
+    count = _partitions(_metadata(admin, settings, timeout_s), settings).get(name, 0)
     if not count:
         raise TopicsInvalid(f"topic {settings.topic(name)} is missing; run: {_create_command(settings)}")
     return count
@@ -210,6 +303,7 @@ def topic_ids(settings: BrokerSettings, *, timeout_s: float = 15.0) -> dict[str,
     Empty for the embedded broker, which tells none.
 
     Raises:
+        TopicsInvalid: One is missing, or may not be described.
         BrokerUnreachable: The broker does not answer in time.
     """
     if settings.embedded:
@@ -217,20 +311,18 @@ def topic_ids(settings: BrokerSettings, *, timeout_s: float = 15.0) -> dict[str,
     admin = AdminClient(settings.confluent())
     names = {settings.topic(name): name for name in TOPICS}
     answers = admin.describe_topics(TopicCollection(list(names)), request_timeout=timeout_s)
-    try:
-        return {names[topic]: str(answer.result(timeout_s).topic_id) for topic, answer in answers.items()}
-    except KafkaException as error:
-        raise BrokerUnreachable(f"the broker does not describe its topics: {error.args[0].str()}") from error
+    return {names[topic]: str(_answer(answer, settings, timeout_s).topic_id) for topic, answer in answers.items()}
 
 
 def delete_topics(settings: BrokerSettings, *, timeout_s: float = 30.0) -> None:
     """Delete all topics of the prefix: for tests, and the demo on a real Kafka.
 
     Raises:
-        BrokerUnreachable: The broker does not delete them in time.
+        TopicsInvalid: The broker refuses.
+        BrokerUnreachable: It does not answer in time.
     """
     admin = AdminClient(settings.confluent())
-    there = _partitions(admin, settings, timeout_s)
+    there = _partitions(_metadata(admin, settings, timeout_s), settings)
     if not there:
         return
     futures: dict[str, Future[None]] = admin.delete_topics(
@@ -238,6 +330,7 @@ def delete_topics(settings: BrokerSettings, *, timeout_s: float = 30.0) -> None:
     )
     for topic, future in futures.items():
         try:
-            future.result(timeout_s)
-        except KafkaException as error:
-            raise BrokerUnreachable(f"the broker does not delete {topic}: {error.args[0].str()}") from error
+            future.result(timeout_s + _SPARE_S)
+        except (KafkaException, TimeoutError) as error:
+            if _code(error) != KafkaError.UNKNOWN_TOPIC_OR_PART:  # someone else was faster
+                raise _failure(error, f"delete {topic}", settings) from error

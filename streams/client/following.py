@@ -88,7 +88,7 @@ class Following:
         """The same knowledge, to be followed on by another process."""
         other = Following(self.tuner, self.context)
         other.deleted = self.deleted
-        other._received, other._held = dict(self._received), dict(self._held)  # noqa: SLF001 - own class
+        other._received, other._held = dict(self._received), dict(self._held)
         return other
 
     def take(self, key: str, value: bytes | None, age_s: float, now: float) -> None:

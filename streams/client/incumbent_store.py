@@ -26,7 +26,7 @@ class KnownIncumbent(Record):
     scope: ContextId
     incarnation: Counter
     incumbent: Candidate
-    features: list[Feature] = []
+    features: list[Feature]
 
     @classmethod
     def of(cls, record: ConfigRecord) -> Self:

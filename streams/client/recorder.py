@@ -4,8 +4,8 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from time import monotonic
+from typing import SupportsFloat
 
 from ...core.summary import Summary
 from ...schemas.base import MAX_EVENT_BYTES
@@ -118,14 +118,16 @@ class Recorder:
         waiting, gathered = self._waiting, self._gathered
         for _ in range(len(waiting)):
             run, metric, value = waiting.popleft()
+            summary: Summary | None
             try:
                 summary = gathered[run][metric]
-            except (KeyError, TypeError):
+            except (KeyError, TypeError):  # new, or not even a name
                 summary = self._begin(run, metric)
             if summary is None:
                 continue
-            if isinstance(value, float | int) and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
-                summary.add(float(value))
+            number = _number(value)
+            if number is not None:
+                summary.add(number)
             else:
                 self._refuse(metric, f"{value!r:.100} is not a finite number")
 
@@ -159,7 +161,7 @@ class Recorder:
             self.lost += summaries.pop(name).count
             self._refuse(name, f"its values need more than {MAX_BINS} bins")
         for part in _parts(summaries):
-            yield author.measured(run, part, interval_s, max(active_s, run.settle_s))
+            yield author.measured(run, part, interval_s, active_s)
         if summaries:
             run.reported = now
 
@@ -167,6 +169,15 @@ class Recorder:
         """Everything gathered."""
         for run in list(self._gathered):
             yield from self.report(author, run)
+
+
+def _number(value: object) -> float | None:
+    """A measurement as a float; ``None`` where it is not a finite number."""
+    if not isinstance(value, float | int):  # numpy's numbers, decimals: not strings
+        if not isinstance(value, SupportsFloat):
+            return None
+        value = float(value)
+    return float(value) if -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE else None
 
 
 def _interval(run: Run) -> float:

@@ -72,6 +72,8 @@ class Run:
         """Another configuration is in effect from now on. Work that began before may still be measured."""
         if self.ended is None:
             self.ended = monotonic()
+            if self.ended < self.counts_from:
+                self.counts_from = math.inf  # it never settled
 
     def record(self, metric: str, value: float) -> None:
         """Take a measurement, unless the values had not settled yet."""

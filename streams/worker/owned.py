@@ -38,7 +38,6 @@ class OwnedPartition:
         writer: Open.
         ends: To ask where a log begins.
         on_fenced: Called when another worker has shut this one out.
-        on_skipped: Called when Faust has left out a batch: reading must begin again where applying ended.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class OwnedPartition:
         ends: LogEnds,
         *,
         on_fenced: Callable[[Fenced], None],
-        on_skipped: Callable[["OwnedPartition"], None],
     ) -> None:
         self.number = number
         self.lock = asyncio.Lock()
@@ -62,7 +60,6 @@ class OwnedPartition:
         self._writer = writer
         self._ends = ends
         self._on_fenced = on_fenced
-        self._on_skipped = on_skipped
         self._sources = {settings.broker.topic(source): source for source in SOURCES}
         self._first: dict[str, int] = {}
         self._waiting: list[Batch] = []
@@ -127,35 +124,29 @@ class OwnedPartition:
                     return
                 batches = self._take_waiting()
                 try:
-                    in_order = await asyncio.to_thread(self._apply, batches)
+                    await asyncio.to_thread(self._apply, batches)
                 except Fenced as error:
                     self.alive = False
                     self._room.set()
                     self._on_fenced(error)
                     return
-                if not in_order:
-                    self.status.refetched += 1
-                    self._on_skipped(self)
 
     def _take_waiting(self) -> list[Batch]:
         batches, self._waiting, self._waiting_records = self._waiting, [], 0
         self._room.set()
         return batches
 
-    def _apply(self, batches: Sequence[Batch]) -> bool:
+    def _apply(self, batches: Sequence[Batch]) -> None:
         """Fold batches and commit what they came to. In a thread; a fault of ours ends the process.
 
         1. Take the records that follow on what is applied.
         2. Where offsets are missing, ask where the log begins now: it tells deleted records from markers.
         3. Fold.
         4. Commit the effects in one transaction. Nothing to write: nothing changed.
-
-        Returns:
-            Whether all batches followed on what is applied; false where Faust has left one out.
         """
         try:
             # 1.
-            records, in_order, gaps = self._in_order(batches)
+            records, gaps = self._in_order(batches)
             # 2.
             log_starts = self._starts(gaps) if gaps else {}
             # 3.
@@ -172,7 +163,6 @@ class OwnedPartition:
             log.exception("partition %d", self.number)
             end_process(f"partition {self.number}: {type(error).__name__}: {error}", ExitCode.FAULT)
         self._note(len(records), committed=bool(effects))
-        return in_order
 
     def _fold(self, records: Sequence[Received], log_starts: Mapping[str, int]) -> Effects:
         read_to_ms = dict(self.read_to_ms)
@@ -183,24 +173,31 @@ class OwnedPartition:
                 return Effects()
         return self._partition.fold(records, ends_ms=read_to_ms, log_starts=log_starts)
 
-    def _in_order(self, batches: Sequence[Batch]) -> tuple[list[Received], bool, set[str]]:
+    def _in_order(self, batches: Sequence[Batch]) -> tuple[list[Received], set[str]]:
+        """The records to fold, and the sources of which offsets are missing before or among them.
+
+        Reading begins where applying ended, so each batch must follow on the one before. Where it does not, Faust has
+        dropped one on the way; the records would be taken for markers, and lost without a word.
+        """
         received: list[Received] = []
-        in_order = True
         gaps: set[str] = set()
         expected = self.next_offsets()
         for batch in batches:
             source = self._sources[batch.topic]
             records = batch.records
             if batch.after > expected[source]:
-                in_order = False
-                continue
+                end_process(
+                    f"{batch.topic}-{self.number}: what was fetched from offset {expected[source]} to {batch.after} "
+                    f"did not arrive here; starting again reads it again",
+                    ExitCode.RESTART,
+                )
             if batch.offset < expected[source]:
                 continue
             if records[0].offset > expected[source] or records[-1].offset - records[0].offset != len(records) - 1:
                 gaps.add(source)
             received += [Received(source, r.offset, r.timestamp, r.key, r.value) for r in records]
             expected[source] = batch.offset + 1
-        return received, in_order, gaps
+        return received, gaps
 
     def _starts(self, sources: set[str]) -> dict[str, int]:
         places = {(self._settings.broker.topic(source), self.number): source for source in sources}

@@ -172,7 +172,7 @@ class Ownership:
             if topics != sources:
                 raise Refused(
                     f"of partition {number} only {', '.join(sorted(topics))} is assigned here: another worker reads "
-                    f"the rest. Have all workers the same version, and all three topics equally many partitions?"
+                    f"the rest. Is a topic missing? Have all workers the same version?"
                 )
         return set(by_partition)
 
@@ -193,7 +193,6 @@ class Ownership:
             writer,
             self._ends,
             on_fenced=self._on_fenced,
-            on_skipped=self._on_skipped,
         )
 
     def _restore_one(self, number: int) -> tuple[PartitionWriter, Partition]:
@@ -238,6 +237,7 @@ class Ownership:
     async def _on_assigned(self, _app: faust.App, assigned: set[TP], **_: object) -> None:
         """An assignment is on its way. Faust does not ask where to read from where it is empty: settle it here."""
         self._status.settling_since = monotonic()
+        self._app.consumer.forget_positions()
         if not assigned:
             self._in_background(self.settle())
 
@@ -249,22 +249,6 @@ class Ownership:
         if not self._app.rebalancing and self.generation == self._generation:
             end_process(f"{error}, though it is still assigned here", ExitCode.RESTART)
         log.warning("%s; it was given to another worker", error)
-
-    def _on_skipped(self, owned: OwnedPartition) -> None:
-        log.warning("partition %d: Faust left out a batch; reading again from what is applied", owned.number)
-        self._in_background(self._read_again(owned))
-
-    async def _read_again(self, owned: OwnedPartition) -> None:
-        async with self._settling:
-            if self.owned.get(owned.number) is not owned or not owned.alive:
-                return
-            async with owned.lock:
-                owned.forget_waiting()
-                offsets = {TP(self._settings.broker.topic(s), owned.number): o for s, o in owned.next_offsets().items()}
-            try:
-                await self._app.consumer.read_from(offsets)
-            except IllegalStateError:
-                log.info("partition %d was revoked meanwhile", owned.number)
 
     def _in_background(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.ensure_future(work)

@@ -16,7 +16,6 @@ class PartitionStatus:
         transactions: Transactions committed since then.
         last_commit_ms: Wall time of the newest one, 0 before the first.
         stuck_s: For how long the broker has told of lag while nothing was applied.
-        refetched: How often records were asked for again because Faust had skipped some.
         summary: The processor's own figures: tuners, suspended ones, dispositions, lost records.
     """
 
@@ -27,7 +26,6 @@ class PartitionStatus:
     transactions: int = 0
     last_commit_ms: int = 0
     stuck_s: float = 0.0
-    refetched: int = 0
     summary: dict[str, object] = field(default_factory=dict)
 
 

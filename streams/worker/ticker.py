@@ -14,6 +14,7 @@ from faust.types import TP
 from ...core.errors import BrokerUnreachable
 from ..processor import SOURCES
 from .ends import LogEnds, Place
+from .exits import ExitCode, end_process
 from .owned import OwnedPartition
 from .ownership import Ownership
 from .settings import WorkerSettings
@@ -21,8 +22,14 @@ from .status import WorkerStatus
 
 log = logging.getLogger(__name__)
 
-_ASK_S = 5.0
-BEAT_S = 0.5
+_ASK_S = 2.0
+"""Leaving takes as long as a question under way, and must take less than five seconds."""
+
+_BEAT_S = 0.5
+
+_CUTS = 3
+"""So many answers in a row must say that a log ends before what was applied of it: a new leader may know less at first.
+"""
 
 
 class Ticker:
@@ -45,12 +52,13 @@ class Ticker:
         self._status = status
         self._app = app
         self._before: dict[int, tuple[OwnedPartition, float, int]] = {}
+        self._cuts: dict[Place, int] = {}
 
     async def beat(self) -> None:
         """Show that the event loop turns, for ever."""
         while True:
             self._status.beat = time.monotonic()
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(_BEAT_S)
 
     async def run(self) -> None:
         """Tick for ever."""
@@ -62,18 +70,30 @@ class Ticker:
     async def tick(self) -> None:
         """One question, and what follows from the answer."""
         topic = self._settings.broker.topic
-        owned = dict(self._ownership.owned)
+        owned = {n: o for n, o in self._ownership.owned.items() if n in self._status.partitions}
         now_ms = time.time_ns() // 1_000_000
-        places: list[Place] = [(topic(source), number) for number in owned for source in SOURCES]
+        applied = {(topic(s), number): offset for number, o in owned.items() for s, offset in o.status.applied.items()}
         try:
-            ends = await asyncio.to_thread(self._ends.committed_ends, places, _ASK_S)
+            ends = await asyncio.to_thread(self._ends.committed_ends, applied, _ASK_S)
         except BrokerUnreachable as error:
             log.warning("time stands still: %s", error)
             return
         self._status.ends_asked_ms = now_ms
+        self._look_for_cuts(applied, ends)
         for number, partition in owned.items():
             if partition.alive and self._ownership.owned.get(number) is partition:
                 self._note(partition, {source: ends[topic(source), number] for source in SOURCES}, now_ms)
+
+    def _look_for_cuts(self, applied: dict[Place, int], ends: dict[Place, int]) -> None:
+        """A log that ends before what was applied was cut, or its topic recreated: new records would look applied."""
+        self._cuts = {place: self._cuts.get(place, 0) + 1 for place, offset in applied.items() if ends[place] < offset}
+        for place, times in self._cuts.items():
+            if times >= _CUTS:
+                end_process(
+                    f"{place[0]}-{place[1]} ends at {ends[place]}, but was applied up to {applied[place]}: it was "
+                    f"cut, or created again. Starting again says more",
+                    ExitCode.RESTART,
+                )
 
     def _note(self, owned: OwnedPartition, ends: dict[str, int], now_ms: int) -> None:
         status = owned.status

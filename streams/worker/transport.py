@@ -63,7 +63,9 @@ class Batches:
     """Faust's scheduler of fetched records (setting ``ConsumerScheduler``): one batch per source partition.
 
     Attributes:
-        reached: Per source partition the offset behind the last record that was handed out.
+        reached: Per source partition the offset behind the last record that was handed out, from where reading was
+            told to begin. A partition that is not in it was assigned, but not yet told: what is fetched of it could
+            begin anywhere, and is thrown away.
     """
 
     def __init__(self) -> None:
@@ -73,8 +75,8 @@ class Batches:
         """Make one batch of what a fetch brought of each source partition."""
         batches = []
         for tp, fetched in records.items():
-            if fetched:
-                batches.append((tp, Batch(tp.topic, tp.partition, self.reached.get(tp, 0), fetched)))
+            if fetched and tp in self.reached:
+                batches.append((tp, Batch(tp.topic, tp.partition, self.reached[tp], fetched)))
                 self.reached[tp] = fetched[-1].offset + 1
         return iter(batches)
 
@@ -133,8 +135,16 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 position = await asyncio.wait_for(self.position(tp), POLL_S)
                 self.positions[tp] = ReadPosition(position, self.scheduler.reached.get(tp, 0))
 
+    def forget_positions(self) -> None:
+        """A new assignment: hand out nothing more until :meth:`read_from` has been told where to begin."""
+        self.scheduler.reached.clear()
+        self.positions.clear()
+
     async def read_from(self, offsets: Mapping[TP, int]) -> None:
-        """Send the consumer to these offsets, in one step."""
+        """Send the consumer to these offsets, in one step. Only while Faust's flow is stopped.
+
+        With a fetch under way, one from before could be taken for one from after.
+        """
         await self.seek_wait(offsets)
         for tp, offset in offsets.items():
             self.scheduler.reached[tp] = offset

@@ -227,11 +227,16 @@ def test_the_memory_of_what_was_played_is_bounded_and_keeps_the_best():
     for request in algorithm.get_tuning_requests():
         algorithm.tell(request.id, request.prediction["x"])
     assert algorithm.recommend() == best.prediction
+    assert len(algorithm.get_state()["played"][""]) == 32
     for i in range(200):
         algorithm.tell(algorithm.ask(Context({"job": i})).id, 0.5)
-    played = algorithm.get_state()["played"]
-    assert len(played) == 64
-    assert max(map(len, played.values())) <= 32
+    assert len(algorithm.get_state()["played"]) == 64
+
+
+def test_an_algorithm_without_contexts_remembers_all_of_them_together():
+    algorithm = Sequences()
+    algorithm.tell(algorithm.ask(Context({"job": 1})).id, 0.5)
+    assert algorithm.recommend(Context({"job": 2})) == algorithm.recommend() == {"n": 2, "x": 0.01, "fixed": 7}
 
 
 @pytest.mark.parametrize("reward", [np.float32(0.5), np.int64(1), 1, 0.25])

@@ -84,10 +84,11 @@ def test_a_half_that_was_abandoned_is_asked_again_before_anything_new():
     assert algorithm.iteration == 1
 
 
+@pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("feedback", [1, 2])
-def test_a_direction_abandoned_altogether_is_the_next_one_asked_for_in_any_scope(feedback):
+def test_directions_abandoned_altogether_are_the_next_asked_for_in_any_scope_in_order_of_drawing(feedback, order):
     algorithm, undisturbed = two_point(feedback=feedback), two_point(feedback=feedback)
-    for request in [algorithm.ask(A) for _ in range(2 * feedback)]:
+    for request in [algorithm.ask(A) for _ in range(3 * feedback)][::order]:
         algorithm.abandon(request.id)
     for _ in range(12):
         request, expected = algorithm.ask(B), undisturbed.ask(B)

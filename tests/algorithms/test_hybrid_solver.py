@@ -35,6 +35,15 @@ def test_the_two_points_of_a_pair_stay_within_one_context():
     assert (plus.prediction["x"] + minus.prediction["x"]) / 2 == pytest.approx(0.5)
 
 
+def test_an_abandoned_half_is_asked_again():
+    algorithm = HybridSolver(PARAMETERS, numerical_algorithm_args={"feedback": 2}, random_seed=1)
+    plus, minus = algorithm.ask(), algorithm.ask()
+    algorithm.tell(plus.id, 0.5)
+    algorithm.abandon(minus.id)
+    again = algorithm.ask()
+    assert (again.prediction["n"], again.prediction["x"]) == (minus.prediction["n"], minus.prediction["x"])
+
+
 def test_a_random_seed_seeds_both_parts_apart_and_their_own_arguments_win():
     seeded = [HybridSolver(PARAMETERS, random_seed=5) for _ in range(2)]
     first, second = [a.ask().prediction for a in seeded]

@@ -131,6 +131,10 @@ def test_words_of_128_bits_are_hexadecimal():
     assert encode(2**63) == {"$": "int", "hex": hex(2**63)}
 
 
+def test_equal_sets_look_equal_in_every_process():
+    assert encode(set("hgfedcba"))["items"] == sorted("hgfedcba")
+
+
 def test_what_was_encoded_shares_nothing_with_its_source():
     x = {"a": [1, {"b": [2]}], "c": np.array([1.0])}
     encoded = encode(x)

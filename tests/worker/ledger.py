@@ -8,9 +8,10 @@ Per partition, from what is committed:
   sum of squares.
 """
 
+import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
@@ -48,6 +49,15 @@ def read(bootstrap: str, topic: str, *, committed: bool = True) -> dict[int, lis
         raise AssertionError(f"{topic} could not be read to its end")
     finally:
         consumer.close()
+
+
+class Broker(Protocol):
+    """Where to look."""
+
+    @property
+    def bootstrap(self) -> str: ...
+    @property
+    def prefix(self) -> str: ...
 
 
 @dataclass
@@ -104,6 +114,27 @@ def audit(bootstrap: str, prefix: str) -> Ledger:
         seen = sum(value * count for value, count in ledger.values.items())
         assert seen == total, "applied rewards do not add up to those in the rounds"
     return ledger
+
+
+def settled(broker: Broker, within_s: float = 20.0) -> Ledger:
+    """The ledger once every visible metric record has its fate.
+
+    The topics are read one after another while the worker goes on, so an audit may fail for that alone. What is really
+    lost or doubled stays so, and fails the last attempt.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        last = time.monotonic() > deadline
+        try:
+            ledger = audit(broker.bootstrap, broker.prefix)
+            unfated = ledger.sent.keys() - ledger.fate.keys()
+            assert not unfated, f"{len(unfated)} of {len(ledger.sent)} metric records have no disposition"
+        except (AssertionError, KeyError):
+            if last:
+                raise
+            time.sleep(0.3)
+        else:
+            return ledger
 
 
 def _journal(ledger: Ledger, bootstrap: str, prefix: str) -> None:

@@ -14,34 +14,13 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from kafkas import LocalKafka, answers, wait_for
 from oppertune.streams.broker import BrokerSettings, create_topics
 from worker.fleet import Fleet
-from worker.ledger import Ledger, audit, read
+from worker.ledger import Ledger, read, settled
 from worker.processes import SESSION_S, Worker
 
 pytestmark = pytest.mark.kafka
 
 MakeWorker = Callable[..., Worker]
 NEVER = 10**9
-
-
-def settled(real: BrokerSettings, within_s: float = 20.0) -> Ledger:
-    """The ledger once every visible metric record has its fate.
-
-    The topics are read one after another while the worker goes on, so an audit may fail for that alone. What is really
-    lost or doubled stays so, and fails the last attempt.
-    """
-    deadline = time.monotonic() + within_s
-    while True:
-        last = time.monotonic() > deadline
-        try:
-            ledger = audit(real.bootstrap, real.prefix)
-            unfated = ledger.sent.keys() - ledger.fate.keys()
-            assert not unfated, f"{len(unfated)} of {len(ledger.sent)} metric records have no disposition"
-        except (AssertionError, KeyError):
-            if last:
-                raise
-            time.sleep(0.3)
-        else:
-            return ledger
 
 
 def assert_exactly_once(ledger: Ledger, sent: int) -> None:
@@ -205,7 +184,10 @@ def test_a_foreign_open_transaction_on_state_is_waited_for_then_refused(
     waiting.wait_ready()
 
 
-def test_a_recreated_topic_is_refused_with_the_command_that_adopts_it(real: BrokerSettings, worker: MakeWorker) -> None:
+@pytest.mark.parametrize("running", [False, True])
+def test_a_recreated_topic_is_refused_with_the_command_that_adopts_it(
+    real: BrokerSettings, worker: MakeWorker, *, running: bool
+) -> None:
     one = worker("a", real).start()
     one.wait_ready()
     with Fleet(real.bootstrap, real.prefix, min_samples=NEVER) as fleet:
@@ -213,12 +195,16 @@ def test_a_recreated_topic_is_refused_with_the_command_that_adopts_it(real: Brok
         fleet.reward(80)
         fleet.flush()
         settled(real)
-    assert one.stop()[0] == 0
+    if not running:
+        assert one.stop()[0] == 0
     admin, topic = AdminClient({"bootstrap.servers": real.bootstrap}), f"{real.prefix}metrics"
     admin.delete_topics([topic])[topic].result(10)
     wait_for(lambda: topic not in admin.list_topics(timeout=5).topics, "the topic to be gone", 20)
     config = {"message.timestamp.type": "LogAppendTime"}
     admin.create_topics([NewTopic(topic, 4, 1, config=config)])[topic].result(10)
+    if running:
+        assert one.wait_exit(30) in {75, 78}
+        assert topic in one.log
     again = worker("b", real).start()
     assert again.wait_exit() == 78
     assert "oppertune topics adopt metrics" in again.log
@@ -303,7 +289,11 @@ def test_a_broker_that_stands_still_for_five_seconds_loses_nothing(
     assert one.alive
     assert len(re.findall("generation", one.log)) == 1, "it stayed in the group"
     assert one.log.count("\n") < 200, "the log stays readable"
-    assert one.stop()[0] == 0
+    private_kafka.pause()
+    assert not answers(broker.bootstrap, 1.0), "the broker is paused"
+    code, seconds = one.stop(6)
+    assert code == 0
+    assert seconds < 5
 
 
 def test_a_worker_that_gets_nowhere_is_ended_by_its_watchdog(real: BrokerSettings, worker: MakeWorker) -> None:

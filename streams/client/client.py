@@ -1,0 +1,312 @@
+"""What an app imports: live configuration and measuring."""
+
+import atexit
+import logging
+import os
+import re
+import uuid
+import weakref
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import NoReturn, Self, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from ...core.errors import InvalidArgument, InvalidContext
+from ...core.values import ParameterValue, ValueType
+from ...schemas import base
+from ..broker import BrokerSettings
+from .agent import Agent, Callback
+from .following import ContextData, Following
+from .incumbent_store import IncumbentStore, read_bootstrap_file
+from .parameters import Parameters, Values
+from .recorder import Author
+from .snapshot import Snapshot, Timer
+from .view import Source, Status, View, plain_view
+
+_log = logging.getLogger(__name__)
+_CONTEXT: TypeAdapter[dict[str, base.Scalar]] = TypeAdapter(base.ContextData)
+C = TypeVar("C", bound=Callback)
+
+CLOSE_AT_EXIT_S = 2.0
+"""A client that was left open says goodbye when the interpreter ends, if that takes no longer."""
+
+
+class TunerClient:
+    """An app's side of a tuner: values that change while it runs, and measurements of what they did.
+
+    Reading a value always answers, at the price of a dictionary look-up: from the newest config record, else the
+    incumbent kept on disk, else the bootstrap file, else the declared values. Nothing here raises, blocks or slows the
+    app because Kafka, a worker or the disk is away; what is wrong is in :attr:`problems` and in the log.
+
+    Example::
+
+        parameters = [Integer("pool_size", 10, min=1, max=100), Categorical("policy", "lru", ["lru", "lfu"])]
+        with TunerClient("checkout", parameters, settings="localhost:9092") as client:
+            while serving():
+                with client.measure("latency_ms"):
+                    serve(pool_size=client["pool_size"])
+
+    Everything that talks to Kafka happens on one daemon thread. A process that forks goes on in the child as another
+    instance, with a thread and connections of its own.
+
+    Args:
+        tuner: Name of the tuner.
+        parameters: The app's parameters, with the bounds it would accept; or a mapping from names to declared values,
+            where only the type is checked.
+        settings: Where the broker is: settings, or its address; default: from ``OPPERTUNE_BOOTSTRAP`` and
+            ``OPPERTUNE_PREFIX``.
+        context: What the app says of its situation: names and strings, numbers, truth values or ``None``.
+        instance: Name of this running copy, the same after a restart if that matters; default: host, process and boot.
+        state_dir: Folder for the last known good values; default: ``$XDG_STATE_HOME/oppertune`` or
+            ``~/.local/state/oppertune``.
+        bootstrap_file: A JSON object of values that is shipped with the app, for a first start without Kafka.
+        on_change: A change callback, as of :meth:`on_change`.
+        auto_activate: Whether a configuration is in effect as soon as it can be read and the callbacks have returned.
+            An app that applies values later gives False, and calls :meth:`applied`.
+
+    Raises:
+        InvalidArgument: The tuner or instance has an impossible name.
+        InvalidContext: The context holds something else than strings, numbers, truth values and ``None``.
+        InvalidParameter: The parameters contradict themselves.
+    """
+
+    def __init__(  # noqa: PLR0913 - a setting each, by name
+        self,
+        tuner: str,
+        parameters: Iterable[ValueType] | Mapping[str, ParameterValue],
+        *,
+        settings: BrokerSettings | str | None = None,
+        context: ContextData | None = None,
+        instance: str | None = None,
+        state_dir: Path | str | None = None,
+        bootstrap_file: Path | str | None = None,
+        on_change: Callback | None = None,
+        auto_activate: bool = True,
+    ) -> None:
+        if not re.fullmatch(base.TUNER_NAME, tuner):
+            raise InvalidArgument(f"a tuner's name matches {base.TUNER_NAME}; {tuner!r} does not")
+        if instance is not None and not 1 <= len(instance) <= 150:
+            raise InvalidArgument("an instance's name has 1 to 150 characters")
+        self._tuner = tuner
+        self._parameters = Parameters(parameters)
+        if not isinstance(settings, BrokerSettings):
+            given = BrokerSettings.from_env()
+            settings = given if settings is None else replace(given, bootstrap=settings)
+        self._settings = settings
+        self._instance = instance
+        self._auto_activate = auto_activate
+        self._callbacks: tuple[Callback, ...] = () if on_change is None else (on_change,)
+        self._started = self._closed = False
+        self._store = IncumbentStore(tuner, settings.prefix, None if state_dir is None else Path(state_dir))
+        following = Following(tuner, _checked(context))
+        self._view = self._first_view(following.context, None if bootstrap_file is None else Path(bootstrap_file))
+        self._agent = self._new_agent(following, applied=self._view.own.values, name=instance)
+        _clients.add(self)
+
+    def _first_view(self, context: ContextData | None, bootstrap_file: Path | None) -> View:
+        if (known := self._store.load(context)) is not None:
+            return plain_view(Status.STALE, Source.DISK, self._parameters, known.incumbent.values)
+        if bootstrap_file is not None and (values := read_bootstrap_file(bootstrap_file)) is not None:
+            return plain_view(Status.DEFAULT, Source.BOOTSTRAP, self._parameters, values)
+        return plain_view(Status.DEFAULT, Source.DECLARED, self._parameters, self._parameters.declared)
+
+    def _new_agent(self, following: Following, *, applied: Values | None, name: str | None) -> Agent:
+        boot = uuid.uuid4().hex
+        return Agent(
+            parameters=self._parameters,
+            settings=self._settings,
+            author=Author(self._tuner, name or f"{os.uname().nodename[:100]}-{os.getpid()}-{boot[:8]}", boot),
+            following=following,
+            store=self._store,
+            view=self._view,
+            applied=applied,
+            callbacks=lambda: self._callbacks,
+            publish=self._publish,
+            auto_activate=self._auto_activate,
+        )
+
+    def _publish(self, view: View) -> None:
+        self._view = view
+
+    # -- life
+
+    def start(self) -> Self:
+        """Begin to follow the configuration. Returns at once, broker or no broker; see :meth:`wait_ready`.
+
+        Raises:
+            RuntimeError: The client was closed.
+        """
+        if self._closed:
+            raise RuntimeError("this client was closed: make another")
+        if not self._started:
+            self._started = True
+            self._agent.start()
+        return self
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Send the last measurements, say goodbye, and stop. Values stay readable.
+
+        Args:
+            timeout_s: At most so long: what cannot be sent in this time is given up.
+        """
+        if self._started and not self._closed:
+            self._agent.close(timeout_s)
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def wait_ready(self, timeout_s: float = 10.0) -> bool:
+        """Wait until the newest config record is followed.
+
+        Args:
+            timeout_s: How long to wait.
+
+        Returns:
+            Whether it is; if not, :attr:`values` and :attr:`source` say what is run instead, :attr:`problems` why.
+        """
+        return self._agent.ready.wait(timeout_s)
+
+    # -- reading
+
+    def __getitem__(self, name: str) -> ParameterValue:
+        return self._view.own.values[name]
+
+    def get(self, name: str, default: ParameterValue | None = None) -> ParameterValue | None:
+        """A parameter's value now, or ``default`` where the app declared no such parameter."""
+        return self._view.own.values.get(name, default)
+
+    @property
+    def values(self) -> Values:
+        """All values now, read-only: they belong together, and a later change makes another mapping."""
+        return self._view.own.values
+
+    @property
+    def status(self) -> Status:
+        """``READY``, ``STALE`` or ``DEFAULT``: how far the values can be trusted to be the newest."""
+        return self._view.status
+
+    @property
+    def source(self) -> Source:
+        """Where the values come from."""
+        return self._view.source
+
+    @property
+    def instance(self) -> str:
+        """Name of this running copy of the app."""
+        return self._agent.author.instance
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong now, a sentence each: parameters that had to be defaulted, a broker that does not answer."""
+        return self._agent.problems
+
+    @property
+    def dropped(self) -> int:
+        """Measurements lost so far: they came too fast, or the broker was away too long."""
+        return self._agent.lost
+
+    def snapshot(self) -> Snapshot:
+        """The configuration now, to run one unit of work under."""
+        return self._view.own
+
+    def assign(self, unit: str) -> Snapshot:
+        """The configuration for a unit of its own, such as a job's id: the same unit gets the same arm everywhere."""
+        return self._view.assigned(unit)
+
+    # -- changing
+
+    def on_change(self, callback: C) -> C:
+        """Call a function whenever :attr:`values` change, with the new and the old values. Works as a decorator.
+
+        It is called on the client's thread: leases, reports and signs of life wait for it, so it should take
+        milliseconds. The values are reported as in effect when all callbacks have returned; if one raises, the error
+        is logged, and the configuration counts as not run. Changes before the first :meth:`start` are not called.
+        """
+        self._callbacks = (*self._callbacks, callback)
+        return callback
+
+    def applied(self, snapshot: Snapshot) -> None:
+        """Say that a snapshot's values are in effect from now on; needed with ``auto_activate=False`` only."""
+        self._agent.activate(snapshot)
+
+    def set_context(self, context: ContextData | None) -> None:
+        """The app's situation changed: it may belong to another scope now.
+
+        Raises:
+            InvalidContext: It holds something else than strings, numbers, truth values and ``None``.
+        """
+        self._agent.set_context(_checked(context))
+
+    # -- measuring
+
+    def record(self, metric: str, value: float, snapshot: Snapshot | None = None) -> None:
+        """Record one measurement. Cheap, never blocks, never raises.
+
+        Args:
+            metric: Its name, as the tuner's objective names it.
+            value: A finite number.
+            snapshot: What was measured ran under this; default: under the configuration of this moment.
+        """
+        (snapshot or self._view.own).record(metric, value)
+
+    def measure(self, metric: str, snapshot: Snapshot | None = None) -> Timer:
+        """Time a block of code, credited to the configuration at its beginning. It counts if the block raises, too.
+
+        Args:
+            metric: Its name. It says the unit: ``…_s``, ``…_ms``, ``…_us`` or ``…_ns``; any other is in milliseconds.
+            snapshot: What is measured runs under this; default: under the configuration of this moment.
+        """
+        return Timer(snapshot or self._view.own, metric)
+
+    # -- processes
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a TunerClient cannot be pickled: make one in each process, with the same arguments")
+
+    def _go_on_in_child(self) -> None:
+        """After a fork: nothing is shared with the parent but what is known."""
+        parents = self._agent
+        parents.abandon()
+        if self._closed:
+            return
+        name = None if self._instance is None else f"{self._instance}-{os.getpid()}"
+        self._agent = self._new_agent(parents.following.copy(), applied=parents.applied, name=name)
+        if self._started:
+            self._agent.start()
+
+
+def _checked(context: ContextData | None) -> ContextData | None:
+    if context is None:
+        return None
+    try:
+        return _CONTEXT.validate_python(dict(context))
+    except ValidationError as error:
+        raise InvalidContext(f"context: {base.explain(error)}") from error
+
+
+_clients: "weakref.WeakSet[TunerClient]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for client in list(_clients):
+        client._go_on_in_child()  # noqa: SLF001 - own class
+
+
+def _close_all() -> None:
+    by = monotonic() + CLOSE_AT_EXIT_S
+    for client in list(_clients):
+        client.close(max(by - monotonic(), 0.0))
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+atexit.register(_close_all)

@@ -1,0 +1,297 @@
+"""The client's Kafka handles: reads one partition of ``configs``, sends events, and replaces both after a time-out.
+
+All of it runs on the client's own thread. What is seen of an absent broker is a problem and a log line now and then.
+"""
+
+import ctypes
+import logging
+import math
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from ...schemas.keys import partition_of
+from ..broker import BrokerSettings
+from .recorder import Event
+
+_log = logging.getLogger(__name__)
+
+DELIVERY_TIMEOUT_S = 10.0
+"""An event that was not delivered in this time is sent again by new handles: after a pause of the broker of 25 s, a
+producer that went on waiting never delivered again (design §7)."""
+
+METADATA_TIMEOUT_S = 0.5
+RETRY_S = 1.0
+REPORT_EVERY_S = 60.0
+
+MAX_WAITING_EVENTS = 500
+"""Metric events kept while the broker is away. Fewer than the 1,024 by which the fold lets events lag behind."""
+
+MAX_WAITING_BYTES = 8 * 1024 * 1024
+MAX_IN_FLIGHT = 200
+
+_TOPICS = ("configs", "contexts", "metrics")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigMessage:
+    """A message of ``configs``: its key, its value (none: deleted), and its timestamp in milliseconds (-1: none)."""
+
+    key: str
+    value: bytes | None
+    timestamp_ms: int
+
+
+class Link:
+    """Connection of one client to its tuner's partition.
+
+    Args:
+        settings: Where the broker is.
+        tuner: The tuner's name.
+
+    Attributes:
+        caught_up: The partition of ``configs`` was read to its end, once.
+        dropped: Measurements in events that were given up.
+        problem: What is wrong now; empty where nothing is.
+    """
+
+    def __init__(self, settings: BrokerSettings, tuner: str) -> None:
+        self.caught_up = False
+        self.dropped = 0
+        self.problem = ""
+        self._settings = settings
+        self._tuner = tuner
+        self._partition: int | None = None
+        self._consumer: Consumer | None = None
+        self._producer: Producer | None = None
+        self._presence: Event | None = None
+        self._waiting: deque[Event] = deque()
+        self._waiting_bytes = 0
+        self._in_flight: set[Event] = set()
+        self._timed_out = False
+        self._retry_at = 0.0
+        self._reported_at = -REPORT_EVERY_S
+
+    # -- configs
+
+    @property
+    def connected(self) -> bool:
+        """Whether the partition is known and being read."""
+        return self._partition is not None
+
+    def connect(self) -> None:
+        """Try to find the partition and start reading it; blocks for half a second at most."""
+        if self.connected or monotonic() < self._retry_at:
+            return
+        try:
+            if self._consumer is None:
+                self._consumer = Consumer(self._settings.consumer() | self._common() | {"enable.partition.eof": True})
+            partitions = self._partitions(self._consumer)
+        except KafkaException as error:
+            self._retry_at = monotonic() + RETRY_S
+            self._wrong(f"no broker answers at {self._settings.bootstrap}: {error.args[0].str()}")
+            return
+        if partitions is None:
+            self._retry_at = monotonic() + RETRY_S
+            return
+        self._partition = partition_of(self._tuner, partitions)
+        configs = self._settings.topic("configs")
+        self._consumer.assign([TopicPartition(configs, self._partition, OFFSET_BEGINNING)])
+        self._right()
+
+    def _partitions(self, consumer: Consumer) -> int | None:
+        counts = set()
+        for name in _TOPICS:
+            topic = self._settings.topic(name)
+            metadata = consumer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics.get(topic)
+            if metadata is None or metadata.error is not None or not metadata.partitions:
+                self._wrong(f"topic {topic} is not there: run oppertune topics create")
+                return None
+            counts.add(len(metadata.partitions))
+        if len(counts) > 1:
+            self._wrong(f"{', '.join(_TOPICS)} must have equal numbers of partitions: run oppertune topics check")
+            return None
+        return counts.pop()
+
+    def poll(self, timeout_s: float) -> list[ConfigMessage]:
+        """Config messages of all tuners on the partition; returns as soon as there is one."""
+        if self._consumer is None or not self.connected:
+            return []
+        first = self._consumer.poll(timeout_s)
+        if first is None:
+            return []
+        return [m for message in [first, *self._consumer.consume(500, 0)] if (m := self._read(message)) is not None]
+
+    def _read(self, message: Message) -> ConfigMessage | None:
+        error = message.error()
+        if error is not None:
+            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                self.caught_up = True
+                self._right()
+            else:
+                self._wrong(f"reading configs: {error.str()}")
+            return None
+        key, value = message.key(), message.value()
+        if not isinstance(key, bytes):
+            return None
+        return ConfigMessage(
+            key.decode(errors="replace"), value if isinstance(value, bytes) else None, message.timestamp()[1]
+        )
+
+    # -- events
+
+    def send(self, event: Event) -> None:
+        """Queue an event. Of presence only the newest waits; of measurements, the oldest are given up at the bound."""
+        if event.topic == "contexts":
+            self._presence = event
+            return
+        self._waiting.append(event)
+        self._waiting_bytes += len(event.value)
+        while len(self._waiting) > MAX_WAITING_EVENTS or self._waiting_bytes > MAX_WAITING_BYTES:
+            oldest = self._waiting.popleft()
+            self._waiting_bytes -= len(oldest.value)
+            self._give_up(oldest, "too many wait for the broker")
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything was delivered."""
+        return self._presence is None and not self._waiting and not self._in_flight
+
+    def serve(self) -> None:
+        """Hand over what waits, and look at what became of what was handed over. Does not block."""
+        if self._timed_out:
+            self._replace()
+        if self._partition is None:
+            return
+        if self._producer is None:
+            self._producer = Producer(
+                self._settings.producer()
+                | self._common()
+                | {"message.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000), "enable.idempotence": False}
+            )
+        self._producer.poll(0)
+        while len(self._in_flight) < MAX_IN_FLIGHT and (event := self._next()) is not None:
+            self._in_flight.add(event)
+            try:
+                self._producer.produce(
+                    self._settings.topic(event.topic),
+                    key=self._tuner.encode(),
+                    value=event.value,
+                    partition=self._partition,
+                    on_delivery=partial(self._delivered, event),
+                )
+            except BufferError:
+                self._again(event)
+                return
+            except KafkaException as error:
+                self._in_flight.discard(event)
+                self._give_up(event, error.args[0].str())
+
+    def _next(self) -> Event | None:
+        if self._presence is not None:
+            event, self._presence = self._presence, None
+            return event
+        if not self._waiting:
+            return None
+        event = self._waiting.popleft()
+        self._waiting_bytes -= len(event.value)
+        return event
+
+    def _delivered(self, event: Event, error: KafkaError | None, _: Message) -> None:
+        if event not in self._in_flight:
+            return  # of handles that were replaced
+        if error is None:
+            self._in_flight.discard(event)
+            self._right()
+        elif error.code() in _TRY_AGAIN:
+            self._timed_out = True
+            self._again(event)
+            self._wrong(f"events are not delivered: {error.str()}")
+        else:
+            self._in_flight.discard(event)
+            self._give_up(event, error.str())
+
+    def _again(self, event: Event) -> None:
+        """Queue an event once more. Sent twice it counts once: events are numbered."""
+        self._in_flight.discard(event)
+        if event.topic == "contexts":
+            self._presence = self._presence or event
+        else:
+            self._waiting.appendleft(event)
+            self._waiting_bytes += len(event.value)
+
+    def _give_up(self, event: Event, why: str) -> None:
+        self.dropped += event.measurements
+        self._wrong(f"an event of {event.topic} was given up ({why}); measurements lost so far: {self.dropped}")
+
+    # -- handles
+
+    def _common(self) -> dict[str, Any]:
+        return {"error_cb": self._noticed, "log_level": 2}  # what it logs of an absent broker, we say once a minute
+
+    def _noticed(self, error: KafkaError) -> None:
+        self._wrong(f"{self._settings.bootstrap}: {error.str()}")
+
+    def _replace(self) -> None:
+        """New handles: these may never deliver again. Reads ``configs`` from the beginning; old records are known."""
+        self._timed_out = False
+        self._close_handles()
+        self._retry_at = 0.0
+
+    def _close_handles(self) -> None:
+        producer, self._producer = self._producer, None
+        consumer, self._consumer = self._consumer, None
+        self._partition = None
+        if producer is not None:
+            producer.purge()
+            producer.poll(0)
+            for event in list(self._in_flight):
+                self._again(event)
+        if consumer is not None:
+            consumer.close()
+
+    def close(self) -> None:
+        """Close the handles; what was not delivered is given up."""
+        self._close_handles()
+        lost = sum(event.measurements for event in self._waiting)
+        if lost:
+            self.dropped += lost
+            _log.warning("closed with %d measurements undelivered", lost)
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._presence = None
+
+    def abandon(self) -> None:
+        """In the child of a fork: never touch the parent's handles, not even to destroy them.
+
+        Their threads are not there, and destroying a handle waits for its threads. So a reference is leaked.
+        """
+        for handle in (self._producer, self._consumer):
+            if handle is not None:
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
+        self._producer = self._consumer = self._partition = None
+        self._retry_at = math.inf
+
+    # -- saying so
+
+    def _wrong(self, problem: str) -> None:
+        self.problem = problem
+        if monotonic() >= self._reported_at + REPORT_EVERY_S:
+            self._reported_at = monotonic()
+            _log.warning("tuner %s: %s", self._tuner, problem)
+
+    def _right(self) -> None:
+        self.problem = ""
+
+
+_TRY_AGAIN = {
+    KafkaError._MSG_TIMED_OUT,  # noqa: SLF001 - its public name, and so below
+    KafkaError._PURGE_QUEUE,  # noqa: SLF001
+    KafkaError._PURGE_INFLIGHT,  # noqa: SLF001
+    KafkaError._TIMED_OUT,  # noqa: SLF001
+    KafkaError._TRANSPORT,  # noqa: SLF001
+}

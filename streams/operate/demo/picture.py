@@ -1,0 +1,147 @@
+"""The demo's rounds, as a picture."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+_KINDS: Final = {
+    # kind: (label, marker, colour): Okabe and Ito's colours, and shapes, so that neither alone must be told apart.
+    "explore": ("tried by the learner", "o", "#0072B2"),
+    "confirm": ("candidate, judged again", "^", "#E69F00"),
+    "baseline": ("incumbent, judged again", "s", "#009E73"),
+}
+_OTHER: Final = ("other", "D", "#CC79A7")
+_MEDIAN_COLOUR: Final = "#333333"
+_FAILED_COLOUR: Final = "#D55E00"
+_INCUMBENT_COLOUR: Final = "#777777"
+_MEDIAN_OF: Final = 7
+"""Rounds that the running median looks back on, the current one included."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundPoint:
+    """One closed round.
+
+    Attributes:
+        context: Context that it ran in.
+        round: Its number within the context.
+        reward: Its reward; None where it has none.
+        kind: What it was for: ``explore``, ``confirm`` or ``baseline``.
+        outcome: How it ended: ``measured``, ``failed``, ``skipped`` and so on.
+        new_incumbent: Whether a new incumbent came of it.
+        p95_ms: 95th percentile of its latencies in milliseconds; None if not known.
+    """
+
+    context: str
+    round: int
+    reward: float | None
+    kind: str
+    outcome: str
+    new_incumbent: bool
+    p95_ms: float | None
+
+
+def running_median(rewards: Sequence[float], window: int = _MEDIAN_OF) -> list[float]:
+    """For each reward, the median of it and of those before it, ``window`` in all at most."""
+    return [statistics.median(rewards[max(0, i - window + 1) : i + 1]) for i in range(len(rewards))]
+
+
+def lowest_shown(rewards: Sequence[float]) -> float:
+    """Where the scale may end: a few disastrous rounds must not press all others into one line.
+
+    Args:
+        rewards: At least one.
+
+    Returns:
+        The lowest reward, or, where it lies far below nine tenths of them, an outlier's fence.
+    """
+    ordered = sorted(rewards)
+    low, high = ordered[len(ordered) // 10], ordered[-1]
+    fence = low - (high - low)
+    return next(reward for reward in ordered if reward >= fence)
+
+
+def reward_picture(
+    points: Sequence[RoundPoint], path: Path | str, title: str = "Reward of each round (higher is better)"
+) -> None:
+    """Draw the rewards over the rounds, a panel per context, into a PNG of 1200 × 700 pixels.
+
+    Rounds without a reward of their own lie as crosses at the bottom, and those far below all others as arrows a little
+    above them. A dashed line marks a new incumbent.
+
+    Args:
+        points: The rounds, in any order.
+        path: Where the PNG goes.
+        title: Headline.
+    """
+    # Here: reading the module must not cost what matplotlib takes to load. And never pyplot, which keeps global state.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    contexts = sorted({p.context for p in points}) or [""]
+    figure = Figure(figsize=(12, 7), dpi=100, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    panels = figure.subplots(len(contexts), 1, squeeze=False, sharex=True)[:, 0]
+    handles: dict[str, Artist] = {}
+    for axes, context in zip(panels, contexts, strict=True):
+        _draw_panel(axes, sorted((p for p in points if p.context == context), key=lambda p: p.round))
+        axes.set_title(context, fontsize=13, loc="left")
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(str(label), handle)
+    panels[-1].set_xlabel("round", fontsize=12)
+    figure.suptitle(title, fontsize=15)
+    if handles:
+        figure.legend(
+            list(handles.values()), list(handles), loc="outside lower center", ncols=4, fontsize=11, frameon=False
+        )
+    canvas.print_figure(str(path), format="png")
+
+
+def _draw_panel(axes: "Axes", points: Sequence[RoundPoint]) -> None:
+    measured = [(p, p.reward) for p in points if p.reward is not None and p.outcome == "measured"]
+    missing = [p for p in points if p.reward is None or p.outcome != "measured"]
+    lowest = lowest_shown([reward for _, reward in measured]) if measured else 0.0
+    below = [p for p, reward in measured if reward < lowest]
+    for kind in dict.fromkeys([*_KINDS, *(p.kind for p in points)]):
+        label, marker, colour = _KINDS.get(kind, _OTHER)
+        here = [(p.round, reward) for p, reward in measured if p.kind == kind and reward >= lowest]
+        if here:
+            axes.plot(
+                *zip(*here, strict=True), marker, color=colour, label=label, markersize=7, markeredgecolor="white",
+                markeredgewidth=0.7, alpha=0.9, zorder=3,
+            )  # fmt: skip
+    if measured:
+        axes.plot(
+            [p.round for p, _ in measured], [max(lowest, m) for m in running_median([r for _, r in measured])], "-",
+            color=_MEDIAN_COLOUR, linewidth=2, label=f"median of the last {_MEDIAN_OF}", zorder=2,
+        )  # fmt: skip
+    if missing:
+        # In the panel's own height, 0 to 1: at the bottom, whatever the rewards are.
+        axes.plot(
+            [p.round for p in missing], [0.04] * len(missing), "x", color=_FAILED_COLOUR, markersize=9,
+            markeredgewidth=2.5, transform=axes.get_xaxis_transform(), label="failed or not measured", zorder=4,
+        )  # fmt: skip
+    if below:
+        axes.plot(
+            [p.round for p in below], [0.1] * len(below), "v", color=_FAILED_COLOUR, markersize=8,
+            markerfacecolor="white", markeredgewidth=2, transform=axes.get_xaxis_transform(),
+            label="far below the scale", zorder=4,
+        )  # fmt: skip
+    for i, changed in enumerate(p for p in points if p.new_incumbent):
+        axes.axvline(
+            changed.round, linestyle="--", color=_INCUMBENT_COLOUR, linewidth=1.4, zorder=1,
+            label="new incumbent" if i == 0 else None,
+        )  # fmt: skip
+    axes.margins(y=0.15)
+    axes.set_ylabel("reward", fontsize=12)
+    axes.tick_params(labelsize=11, labelbottom=True)
+    axes.locator_params(axis="x", integer=True)
+    axes.grid(visible=True, alpha=0.25)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)

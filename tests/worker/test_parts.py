@@ -1,0 +1,564 @@
+"""The worker's parts by themselves: order of batches, time, ownership, exits."""
+
+import asyncio
+import logging
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from oppertune.core.errors import BrokerUnreachable
+from oppertune.streams.broker import BrokerSettings
+from oppertune.streams.processor import SOURCES, Effects, Partition, Received
+from oppertune.streams.worker import WorkerSettings, WorkerStatus, owned, ownership, ticker, watchdog, writer
+from oppertune.streams.worker.deadline import Deadline
+from oppertune.streams.worker.exits import ExitCode, Fenced
+from oppertune.streams.worker.logs import RateLimit
+from oppertune.streams.worker.ownership import Ownership, Topics, ranges
+from oppertune.streams.worker.status import PartitionStatus
+from oppertune.streams.worker.ticker import Ticker
+from oppertune.streams.worker.transport import Batch, Batches, ReadPosition
+
+SETTINGS = WorkerSettings(BrokerSettings("127.0.0.1:1", "p."), tick_s=0.01)
+METRICS = TP("p.metrics", 0)
+
+
+class Ended(BaseException):
+    """Stands for the end of the process."""
+
+    def __init__(self, reason: str, code: ExitCode) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+@pytest.fixture(autouse=True)
+def ends(monkeypatch: pytest.MonkeyPatch) -> list[Ended]:
+    """Ends of the process that were asked for; each is raised, too."""
+    ended: list[Ended] = []
+
+    def end(reason: str, code: ExitCode = ExitCode.FAULT) -> None:
+        ended.append(Ended(reason, code))
+        raise ended[-1]
+
+    for module in (owned, ownership, ticker, watchdog):
+        monkeypatch.setattr(module, "end_process", end)
+    return ended
+
+
+def record(offset: int) -> SimpleNamespace:
+    return SimpleNamespace(offset=offset, timestamp=1000 + offset, key=b"k", value=b"v")
+
+
+def batch(after: int, *offsets: int, topic: str = "p.metrics") -> Batch:
+    return Batch(topic, 0, after, [record(o) for o in offsets])
+
+
+class FakePartition(Partition):
+    """Counts what it is given; writes something for every fold with records."""
+
+    def __init__(self) -> None:
+        self.next: dict[str, int | None] = dict.fromkeys(SOURCES, 0)
+        self.folds: list[tuple[list[Received], dict[str, int], dict[str, int]]] = []
+        self.due: int | None = None
+
+    def next_offsets(self) -> dict[str, int | None]:
+        return dict(self.next)
+
+    def begin(self, first_offsets: Any) -> None:
+        self.next |= first_offsets
+
+    def next_due_ms(self) -> int | None:
+        return self.due
+
+    def summary(self) -> dict[str, object]:
+        return {"tuners": 0}
+
+    def fold(self, records: Any, *, ends_ms: Any, log_starts: Any) -> Effects:
+        self.folds.append((list(records), dict(ends_ms), dict(log_starts)))
+        for r in records:
+            self.next[r.topic] = r.offset + 1
+        return Effects(journal=[b"x"]) if records else Effects()
+
+
+class FakeWriter:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.commits = error, 0
+
+    def commit(self, _: Effects) -> None:
+        if self.error:
+            raise self.error
+        self.commits += 1
+
+    def close(self) -> None:
+        pass
+
+
+class FakeEnds:
+    def __init__(self) -> None:
+        self.at: dict[tuple[str, int], int] = {}
+        self.error: Exception | None = None
+
+    def starts(self, places: Any, _: float) -> dict[Any, int]:
+        return dict.fromkeys(places, 7)
+
+    def ends(self, places: Any, _: float) -> dict[Any, int]:
+        if self.error:
+            raise self.error
+        return {place: self.at.get(place, 0) for place in places}
+
+    committed_ends = ends
+
+
+def own(partition: FakePartition, writer_: Any = None, fenced: Any = None) -> Any:
+    return owned.OwnedPartition(
+        0, SETTINGS, partition, writer_ or FakeWriter(), FakeEnds(), on_fenced=fenced or (lambda _: None)
+    )
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+# -- batches
+
+
+def test_a_fetch_becomes_one_batch_per_source_partition_and_remembers_what_went_before() -> None:
+    batches = Batches()
+    assert list(batches.iterate({METRICS: [record(3)]})) == [], "nothing before it was told where to begin"
+    batches.reached[METRICS] = 3
+    ((tp, first),) = batches.iterate({METRICS: [record(3), record(5)]})
+    ((_, second),) = batches.iterate({METRICS: [record(9)], TP("p.contexts", 0): []})
+    assert (tp, first.after, first.offset) == (METRICS, 3, 5)
+    assert (second.after, second.offset) == (6, 9)
+
+
+def test_batches_are_folded_in_order_replays_skipped_and_gaps_asked_about() -> None:
+    async def scenario() -> None:
+        partition, writer_ = FakePartition(), FakeWriter()
+        one = own(partition, writer_)
+        await one.put(batch(0, 0, 1, 2))
+        await until(lambda: one.status.transactions == 1)
+        await one.put(batch(0, 0, 1, 2))
+        await one.put(batch(3, 5, 6))
+        await until(lambda: one.status.transactions == 2)
+        assert one.status.applied == {"commands": 0, "contexts": 0, "metrics": 7}
+        assert [[r.offset for r in records] for records, _, _ in partition.folds] == [[0, 1, 2], [5, 6]]
+        assert [starts for _, _, starts in partition.folds] == [{}, {"metrics": 7}]
+        assert partition.folds[0][0][0] == Received("metrics", 0, 1000, b"k", b"v")
+        await one.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_that_does_not_follow_on_ends_the_process_instead_of_looking_like_a_marker(ends: list[Ended]) -> None:
+    async def scenario() -> None:
+        partition = FakePartition()
+        one = own(partition)
+        await one.put(batch(0, 0, 1))
+        await one.put(batch(5, 5, 6))
+        await until(lambda: ends)
+        assert partition.folds == []
+
+    with pytest.raises(Ended):
+        asyncio.run(scenario())
+    assert ends[0].code == ExitCode.RESTART
+    assert "p.metrics-0: what was fetched from offset 2 to 5" in str(ends[0])
+
+
+def test_time_alone_folds_only_when_something_is_due() -> None:
+    async def scenario() -> None:
+        partition = FakePartition()
+        one = own(partition)
+        one.read_to_ms = {"commands": 10, "contexts": 10, "metrics": 5}
+        for due, folds in ((None, 0), (6, 0), (5, 1)):
+            partition.due = due
+            one.let_time_pass()
+            await asyncio.sleep(0.03)
+            async with one.lock:
+                assert len(partition.folds) == folds
+        assert partition.folds[0] == ([], {"commands": 10, "contexts": 10, "metrics": 5}, {})
+        await one.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_puts_waits_while_too_much_is_queued() -> None:
+    async def scenario() -> None:
+        partition = FakePartition()
+        one = own(partition)
+        one._settings = WorkerSettings(SETTINGS.broker, queued_records=2)
+        async with one.lock:
+            await one.put(batch(0, 0, 1, 2))
+            waiting = asyncio.ensure_future(one.put(batch(3, 3)))
+            await asyncio.sleep(0.02)
+            assert not waiting.done()
+        await asyncio.wait_for(waiting, 5)
+        await until(lambda: one.status.records == 4)
+        await one.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_fenced_partition_stops_folding_and_says_so() -> None:
+    async def scenario() -> None:
+        said: list[Fenced] = []
+        one = own(FakePartition(), FakeWriter(Fenced("newer owner")), said.append)
+        await one.put(batch(0, 0))
+        await until(lambda: said)
+        assert not one.alive
+        await one.put(batch(1, 1))
+        await one.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(BrokerUnreachable("gone"), ExitCode.UNAVAILABLE), (ValueError("odd"), ExitCode.FAULT)]
+)
+def test_what_was_folded_but_cannot_be_committed_ends_the_process(
+    ends: list[Ended], error: Exception, code: ExitCode
+) -> None:
+    async def scenario() -> None:
+        one = own(FakePartition(), FakeWriter(error))
+        await one.put(batch(0, 0))
+        await until(lambda: ends)
+
+    with pytest.raises(Ended):
+        asyncio.run(scenario())
+    assert ends[0].code == code
+
+
+# -- ownership
+
+
+class FakeConsumer:
+    def __init__(self, *assigned: TP) -> None:
+        self.assigned = set(assigned)
+        self.read: list[dict[TP, int]] = []
+        self.positions: dict[TP, ReadPosition] = {}
+        self.positions_wanted: set[TP] = set()
+
+    def assignment(self) -> set[TP]:
+        return self.assigned
+
+    async def read_from(self, offsets: dict[TP, int]) -> None:
+        self.read.append(offsets)
+
+
+class Group:
+    """An ownership, and the app it asks."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
+        self.ends = FakeEnds()
+        self.status = WorkerStatus()
+        self.restored: list[int] = []
+        self.consumer = FakeConsumer()
+        self.app = SimpleNamespace(
+            consumer=self.consumer,
+            consumer_generation_id=1,
+            rebalancing=False,
+            on_partitions_assigned=SimpleNamespace(connect=lambda *_, **__: None),
+        )
+        self.partitions: dict[int, FakePartition] = {}
+        monkeypatch.setattr(
+            ownership, "PartitionWriter", lambda *_: SimpleNamespace(open=lambda: None, close=lambda: None)
+        )
+        monkeypatch.setattr(ownership, "read_state", lambda *_: {})
+        self.ownership = Ownership(SETTINGS, Topics(4, {}), self.ends, self.status, self.restore)
+        self.ownership.attach(self.app)
+        self.assign(*numbers)
+
+    def restore(self, number: int, *_: Any, **__: Any) -> FakePartition:
+        self.restored.append(number)
+        return self.partitions.setdefault(number, FakePartition())
+
+    def assign(self, *numbers: int, generation: int = 1) -> None:
+        self.app.consumer_generation_id = generation
+        self.consumer.assigned = {TP(f"p.{source}", n) for source in SOURCES for n in numbers}
+
+
+def test_new_partitions_are_restored_kept_ones_go_on_from_memory_and_lost_ones_are_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        group = Group(monkeypatch, 0, 1)
+        await group.ownership.settle()
+        assert group.restored == [0, 1]
+        group.partitions[1].next["metrics"] = 40
+        group.ends.at[METRICS.topic, 1] = 40
+        group.assign(1, 2, generation=2)
+        offsets = await group.ownership.settle()
+        assert group.restored == [0, 1, 2]
+        assert set(group.status.partitions) == {1, 2}
+        assert offsets[TP("p.metrics", 1)] == 40
+        assert await group.ownership.settle() == offsets, "asked twice for one assignment"
+        group.assign(generation=3)
+        assert await group.ownership.settle() == {}
+        assert not group.ownership.owned
+        await group.ownership.release()
+
+    asyncio.run(scenario())
+
+
+def test_after_a_generation_that_was_missed_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        group = Group(monkeypatch, 0)
+        await group.ownership.settle()
+        group.assign(0, generation=3)
+        await group.ownership.settle()
+        assert group.restored == [0, 0]
+        await group.ownership.release()
+
+    asyncio.run(scenario())
+
+
+def test_reading_begins_at_the_logs_beginning_where_nothing_was_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        group = Group(monkeypatch, 0)
+        partition = group.partitions[0] = FakePartition()
+        partition.next["metrics"] = None
+        group.ends.at["p.metrics", 0] = 9
+        offsets = await group.ownership.settle()
+        assert offsets[METRICS] == 7
+        assert partition.next["metrics"] == 7
+        await group.ownership.release()
+
+    asyncio.run(scenario())
+
+
+def test_a_partition_of_which_another_worker_reads_a_source_is_refused(
+    monkeypatch: pytest.MonkeyPatch, ends: list[Ended]
+) -> None:
+    async def scenario() -> None:
+        group = Group(monkeypatch, 0)
+        group.consumer.assigned.remove(METRICS)
+        await group.ownership.settle()
+
+    with pytest.raises(Ended):
+        asyncio.run(scenario())
+    assert ends[0].code == ExitCode.REFUSED
+    assert "of partition 0 only p.commands, p.contexts is assigned here" in str(ends[0])
+
+
+def test_a_log_that_ends_before_what_was_applied_is_refused(monkeypatch: pytest.MonkeyPatch, ends: list[Ended]) -> None:
+    async def scenario() -> None:
+        group = Group(monkeypatch, 0)
+        group.partitions[0] = FakePartition()
+        group.partitions[0].next["metrics"] = 5
+        await group.ownership.settle()
+
+    with pytest.raises(Ended):
+        asyncio.run(scenario())
+    assert ends[0].code == ExitCode.REFUSED
+    assert "applied up to 5" in str(ends[0])
+
+
+def test_an_assignment_that_changes_while_partitions_are_restored_is_settled_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        group = Group(monkeypatch, 0)
+        plain = group.restore
+
+        def restore(number: int, *_: Any, **__: Any) -> FakePartition:
+            group.assign(1, generation=2)
+            return plain(number)
+
+        group.ownership._restore = restore
+        await group.ownership.settle()
+        assert set(group.ownership.owned) == {1}
+        assert len(group.consumer.read) == 1
+        await group.ownership.release()
+
+    asyncio.run(scenario())
+
+
+def test_batches_of_an_earlier_generation_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        group = Group(monkeypatch, 0)
+        await group.ownership.settle()
+        await group.ownership.put(batch(0, 0), generation=0)
+        await group.ownership.put(batch(0, 0), generation=1)
+        await until(lambda: group.partitions[0].folds)
+        assert len(group.partitions[0].folds) == 1
+        await group.ownership.release()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("rebalancing", "generation", "ends_it"), [(False, 1, True), (True, 1, False), (False, 2, False)]
+)
+def test_fenced_while_still_assigned_ends_the_process_but_not_once_the_group_has_moved_on(
+    monkeypatch: pytest.MonkeyPatch, ends: list[Ended], *, rebalancing: bool, generation: int, ends_it: bool
+) -> None:
+    async def scenario() -> None:
+        group = Group(monkeypatch, 0)
+        await group.ownership.settle()
+        group.app.rebalancing = rebalancing
+        group.app.consumer_generation_id = generation
+        try:
+            group.ownership._on_fenced(Fenced("newer"))
+        except Ended as end:
+            assert end.code == ExitCode.RESTART
+        await group.ownership.release()
+
+    asyncio.run(scenario())
+    assert bool(ends) == ends_it
+
+
+# -- time
+
+
+class Clockwork:
+    """A ticker over one owned partition."""
+
+    def __init__(self) -> None:
+        self.ends, self.status, self.consumer = FakeEnds(), WorkerStatus(), FakeConsumer()
+        self.owned = SimpleNamespace(
+            number=0,
+            alive=True,
+            read_to_ms={},
+            status=PartitionStatus(applied=dict.fromkeys(SOURCES, 0)),
+            let_time_pass=lambda: None,
+        )
+        self.status.partitions[0] = self.owned.status
+        holder = SimpleNamespace(owned={0: self.owned})
+        self.ticker = Ticker(SETTINGS, holder, self.ends, self.status, SimpleNamespace(consumer=self.consumer))
+
+    def tick(self) -> None:
+        asyncio.run(self.ticker.tick())
+
+
+def test_a_source_is_read_to_its_end_as_of_before_the_question() -> None:
+    clock = Clockwork()
+    clock.ends.at["p.metrics", 0] = 5
+    before = time.time_ns() // 1_000_000
+    clock.tick()
+    assert set(clock.owned.read_to_ms) == {"commands", "contexts"}
+    assert clock.owned.status.lag == clock.status.lag == 5
+    assert clock.owned.read_to_ms["commands"] >= before
+    clock.owned.status.applied = {**clock.owned.status.applied, "metrics": 5}
+    clock.tick()
+    assert set(clock.owned.read_to_ms) == set(SOURCES)
+    assert clock.status.lag == 0
+
+
+def test_markers_at_the_end_are_passed_only_when_all_before_the_position_is_applied() -> None:
+    clock = Clockwork()
+    clock.ends.at["p.metrics", 0] = 5
+    clock.tick()
+    assert METRICS in clock.consumer.positions_wanted
+    clock.consumer.positions[METRICS] = ReadPosition(position=5, reached=4)
+    clock.tick()
+    assert "metrics" not in clock.owned.read_to_ms, "a record up to offset 3 is handed out, but not applied"
+    clock.owned.status.applied = {**clock.owned.status.applied, "metrics": 4}
+    clock.tick()
+    assert "metrics" in clock.owned.read_to_ms
+
+
+def test_time_stands_still_while_the_broker_does_not_answer() -> None:
+    clock = Clockwork()
+    clock.ends.error = BrokerUnreachable("paused")
+    clock.tick()
+    assert clock.owned.read_to_ms == {}
+    assert clock.status.ends_asked_ms == 0
+
+
+def test_lag_without_progress_counts_as_stuck_only_while_the_broker_answers() -> None:
+    clock = Clockwork()
+    clock.ends.at["p.metrics", 0] = 5
+    clock.tick()
+    time.sleep(0.05)
+    clock.tick()
+    stuck = clock.owned.status.stuck_s
+    assert 0.04 < stuck < 1
+    clock.ends.error = BrokerUnreachable("paused")
+    clock.tick()
+    assert clock.owned.status.stuck_s == stuck
+    clock.ends.error = None
+    clock.owned.status.applied = {**clock.owned.status.applied, "metrics": 1}
+    clock.tick()
+    assert clock.owned.status.stuck_s == 0
+
+
+def test_a_log_that_is_cut_while_it_is_read_ends_the_process(ends: list[Ended]) -> None:
+    clock = Clockwork()
+    clock.owned.status.applied = {**clock.owned.status.applied, "metrics": 9}
+    clock.tick()
+    clock.tick()
+    assert not ends
+    with pytest.raises(Ended):
+        clock.tick()
+    assert "p.metrics-0 ends at 0, but was applied up to 9" in str(ends[0])
+
+
+# -- the rest
+
+
+@pytest.mark.parametrize(
+    ("still_s", "stuck_s", "settling_s", "said"),
+    [
+        (0, 0, None, None),
+        (61, 0, None, "stood still"),
+        (0, 61, None, "applied nothing"),
+        (0, 0, 1, None),
+        (0, 0, 1000, "not settled"),
+    ],
+)
+def test_the_watchdog_says_what_is_wrong(
+    still_s: float, stuck_s: float, settling_s: float | None, said: str | None
+) -> None:
+    status = WorkerStatus()
+    status.partitions[0] = PartitionStatus(applied={}, lag=3, stuck_s=stuck_s)
+    status.settling_since = None if settling_s is None else time.monotonic() - settling_s
+    reason = watchdog.Watchdog(SETTINGS, status)._reason(still_s)
+    assert (reason is None) if said is None else (said in str(reason))
+
+
+def test_noise_of_a_broker_that_is_away_is_held_back_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("oppertune.streams.worker.logs.monotonic", lambda: now[0])
+    limit = RateLimit()
+
+    def line(name: str, level: int = logging.ERROR) -> logging.LogRecord:
+        return logging.LogRecord(name, level, "conn.py", 7, "no connection to %s", ("node",), None)
+
+    assert [limit.filter(line("aiokafka.conn")) for _ in range(100)] == [True] * 3 + [False] * 97
+    assert all(limit.filter(line("oppertune.streams.worker.run")) for _ in range(10))
+    assert all(limit.filter(line("aiokafka.conn", logging.INFO)) for _ in range(10))
+    now[0] += 11
+    later = line("aiokafka.conn")
+    assert limit.filter(later)
+    assert later.getMessage() == "no connection to node (and 97 more such lines held back)"
+
+
+def test_ranges_are_written_for_people() -> None:
+    assert ranges([3, 0, 1, 2, 7]) == "0-3, 7"
+    assert ranges([]) == ""
+
+
+def test_a_deadline_is_never_negative() -> None:
+    deadline = Deadline(0)
+    assert deadline.passed
+    assert deadline.remaining() == 0
+    assert 0 < Deadline(9).remaining(0.5) <= 0.5
+
+
+@pytest.mark.kafka
+def test_a_newer_writer_of_a_partition_fences_the_older(real: BrokerSettings) -> None:
+    settings = WorkerSettings(real)
+    older, newer = writer.PartitionWriter(settings, 1), writer.PartitionWriter(settings, 1)
+    effects = Effects(state={"a": b"1"}, journal=[b"{}"], rounds=[("a", b"{}")], configs={"a": None})
+    older.open()
+    older.commit(effects)
+    newer.open()
+    with pytest.raises(Fenced, match="partition 1"):
+        older.commit(effects)
+    newer.commit(effects)
+    older.close()
+    newer.close()
