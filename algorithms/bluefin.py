@@ -213,7 +213,8 @@ class BlueFin(Algorithm):
 
     def _draw(self) -> tuple[int, Vector]:
         """The next direction, uniform on the sphere, and its number."""
-        direction = self._rng.normal(size=len(self.params))
+        # One by one: to draw an array numpy lets go of the interpreter, and a busy worker has it back milliseconds later.
+        direction = np.array([self._rng.normal() for _ in self.params])
         length = math.sqrt(float(direction @ direction))
         if length:
             direction /= length

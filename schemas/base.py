@@ -58,7 +58,8 @@ class Record(BaseModel):
         Raises:
             pydantic.ValidationError: The bytes are not JSON, or not such a record.
         """
-        return cls.model_validate_json(raw)
+        record: Self = cls.__pydantic_validator__.validate_json(raw)  # as model_validate_json does, without its options
+        return record
 
     def to_bytes(self) -> bytes:
         """The record as compact JSON in UTF-8."""

@@ -34,9 +34,10 @@ def require_broker(settings: BrokerSettings, *, timeout_s: float = 5.0) -> None:
 def _explain(errors: list[KafkaError], timeout_s: float) -> tuple[str, str]:
     """Why nobody answered, and what to do; from what the client met on its way, oldest first."""
     told = [error for error in errors if error.code() != _DOWN]  # "1/1 brokers are down" says nothing
-    if any(error.code() in _UNSAFE for error in told):
-        first = next(error for error in told if error.code() in _UNSAFE)
-        return first.str(), "Correct the user, the password or the certificates, and security.protocol"
+    # A broker that hangs up in the middle of a handshake is, to librdkafka, any lost connection.
+    unsafe = [error for error in told if error.code() in _UNSAFE or "handshake failed" in error.str()]
+    if unsafe:
+        return unsafe[0].str(), "Correct the user, the password or the certificates, and security.protocol"
     remedy = (
         "Is it running, and is the address right? Name another with --bootstrap or OPPERTUNE_BOOTSTRAP, or start one to"
         " try things out: oppertune broker"

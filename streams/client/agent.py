@@ -121,7 +121,9 @@ class Agent:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong now, one sentence each."""
-        several = (self.callback_problem, self.link.problem)
+        nothing = self.link.caught_up and self._record is None
+        absent = f"tuner {self.author.tuner} has no config record: apply its spec" if nothing else ""
+        several = (self.callback_problem, self.link.problem, absent)
         unreadable = tuple(self.following.unreadable.copy().values())
         refused = tuple(self.recorder.refused.copy().values())
         return self._view.problems + tuple(filter(None, several)) + unreadable + refused

@@ -79,7 +79,7 @@ def test_ids_of_topics_that_are_missing_are_not_the_brokers_fault(kafka):
 
 def test_more_copies_than_brokers_are_refused_before_anything_is_made(kafka):
     settings = BrokerSettings(bootstrap=kafka, prefix=unique_prefix())
-    with pytest.raises(TopicsInvalid, match="replication 100 needs as many brokers, and there .* give --replication"):
+    with pytest.raises(TopicsInvalid, match=r"replication 100 needs as many brokers, and there .* give --replication"):
         create_topics(settings, replication=100)
     assert len(check_topics(settings)) == len(TOPICS)
 

@@ -1,0 +1,482 @@
+"""The client on the embedded broker, with config records published by hand."""
+
+import logging
+import pickle
+import threading
+
+import pytest
+
+from kafkas import wait_for
+from oppertune.core.errors import InvalidArgument, InvalidContext
+from oppertune.schemas.keys import values_hash
+from oppertune.streams.client import Source, Status, TunerClient
+
+from .conftest import PARAMETERS, TUNER, arm, until_values
+from .test_following import FEATURES, scope_of
+
+
+def keep_measuring(client, until, what, metric="latency_ms", value=1.0):
+    def once():
+        client.record(metric, value)
+        return until()
+
+    return wait_for(once, what)
+
+
+# -- following
+
+
+def test_the_newest_record_is_followed_and_its_arm_run(topics, make):
+    topics.publish(arm(41), version=1)
+    topics.publish(arm(42, round_=2), version=2)
+    client = make()
+    assert client.wait_ready(10)
+    assert client.values == {"pool": 42, "mode": "fast"}
+    assert (client["pool"], client.get("mode"), client.get("nothing", 3)) == (42, "fast", 3)
+    assert (client.status, client.source, client.problems) == (Status.READY, Source.RECORD, ())
+    topics.publish(arm(43, round_=3), version=3)
+    until_values(client, pool=43)
+    with pytest.raises(KeyError):
+        client["nothing"]
+    with pytest.raises(TypeError):
+        client.values["pool"] = 1
+
+
+def test_history_is_not_lived_through(topics, make):
+    for version in range(1, 50):
+        topics.publish(arm(version, round_=version), version=version)
+    changes = []
+    client = make(on_change=lambda new, old: changes.append((dict(new), dict(old))))
+    assert client.wait_ready(10)
+    assert changes == [({"pool": 49, "mode": "fast"}, {"pool": 10, "mode": "slow"})]
+
+
+def test_without_a_record_the_declared_values_are_run_and_it_says_why(make):
+    client = make()
+    wait_for(lambda: client.problems, "a problem")
+    assert (client.status, client.source) == (Status.DEFAULT, Source.DECLARED)
+    assert client.values == {"pool": 10, "mode": "slow"}
+    assert "apply" in client.problems[0]
+    assert not client.wait_ready(0)
+
+
+def test_a_parked_tuner_runs_the_incumbent(topics, make):
+    topics.publish(status="parked")
+    client = make()
+    assert client.wait_ready(10)
+    assert client["pool"] == 20
+    assert client.snapshot().request_id is None
+
+
+def test_an_arm_that_is_not_renewed_is_given_up_and_taken_up_again(topics, make):
+    topics.publish(arm(42), lease_s=0.4)
+    client = make()
+    until_values(client, pool=42)
+    wait_for(lambda: client.status is Status.STALE, "the lease to run out")
+    assert client["pool"] == 20
+    assert client.source is Source.RECORD
+    assert not client.wait_ready(0)
+    topics.publish(arm(42), lease_s=30.0, published_ms=2_000)
+    until_values(client, pool=42)
+    assert client.status is Status.READY
+    wait_for(lambda: len(topics.running("candidate-1")) >= 2, "the request to be announced again")
+
+
+def test_a_renewal_keeps_the_arm_without_a_change(topics, make):
+    changes = []
+    client = make(on_change=lambda *_: changes.append(1))
+    topics.publish(arm(42), lease_s=0.8)
+    until_values(client, pool=42)
+    request = client.snapshot()
+    for renewal in range(4):
+        topics.publish(arm(42), lease_s=0.8, published_ms=2_000 + renewal)
+        wait_for(lambda n=renewal: client._agent.following._held[TUNER].order[2] == 2_000 + n, "the renewal")
+    assert client.snapshot() is request
+    assert client.status is Status.READY
+    assert changes == [1]
+    assert len(topics.running("candidate-1")) == 1
+
+
+def test_an_old_record_read_at_a_start_is_not_trusted(topics, make):
+    topics.publish(arm(42), lease_s=30.0, age_s=60.0)
+    client = make()
+    wait_for(lambda: client.source is Source.RECORD, "the record")
+    assert (client["pool"], client.status) == (20, Status.STALE)
+
+
+def test_a_deleted_tuner_leaves_the_declared_values_and_nothing_on_disk(topics, make, tmp_path):
+    topics.publish(arm(42))
+    client = make()
+    until_values(client, pool=42)
+    wait_for(lambda: list((tmp_path / "state").glob("*.json")), "the incumbent on disk")
+    topics.publish_raw(None)
+    wait_for(lambda: client.status is Status.DEFAULT, "the end of the tuner")
+    assert client.values == {"pool": 10, "mode": "slow"}
+    assert client.source is Source.DECLARED
+    wait_for(lambda: not list((tmp_path / "state").iterdir()), "the incumbent to be forgotten")
+    topics.publish(arm(43), incarnation=2)
+    until_values(client, pool=43)
+
+
+def test_features_choose_the_scope_and_a_change_of_context_another(topics, make):
+    key = f"{TUNER}/{scope_of('eu')}"
+    topics.publish(features=FEATURES, status="parked")
+    topics.publish(arm(55), features=FEATURES, scope=scope_of("eu"), key=key)
+    client = make(context={"region": "eu", "host": "h1"})
+    assert client.wait_ready(10)
+    assert client["pool"] == 55
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    assert topics.contexts[-1].context == {"region": "eu", "host": "h1"}
+    keep_measuring(client, lambda: topics.measured("candidate-1"), "a metric event")
+    assert topics.metrics[0].scope == scope_of("eu")
+
+    client.set_context({"region": "us"})
+    until_values(client, pool=20)
+    wait_for(lambda: topics.read().contexts[-1].context == {"region": "us"}, "the new context to be told")
+    assert topics.contexts[-1].request_id is None
+    client.set_context({"region": "mars"})
+    wait_for(lambda: client.problems, "a problem")
+    assert "region" in client.problems[0]
+    assert client["pool"] == 20
+
+
+def test_an_unreadable_record_changes_nothing(topics, make):
+    topics.publish(arm(42))
+    client = make()
+    until_values(client, pool=42)
+    topics.publish_raw(b"{")
+    wait_for(lambda: client.problems, "a problem")
+    assert client["pool"] == 42
+    topics.publish(arm(43), version=2)
+    until_values(client, pool=43)
+    assert client.problems == ()
+
+
+# -- arms
+
+
+def test_units_are_dealt_over_the_arms_and_the_rest_run_the_incumbent(topics, make):
+    topics.publish(arm(40, name="plus", share=0.4), arm(60, name="minus", share=0.4))
+    client = make()
+    assert client.wait_ready(10)
+    dealt = [client.assign(f"job-{n}")["pool"] for n in range(500)]
+    assert set(dealt) == {40, 60, 20}
+    assert dealt == [client.assign(f"job-{n}")["pool"] for n in range(500)]
+    assert client.assign("a").values == client.values
+    unit = next(f"job-{n}" for n in range(500) if client.assign(f"job-{n}")["pool"] == 60)
+    snapshot = client.assign(unit)
+    wait_for(lambda: snapshot.record("latency_ms", 2.0) or topics.measured("minus-1"), "a metric event of the arm")
+    assert snapshot.arm == "minus"
+    assert client.assign(next(f"job-{n}" for n in range(500) if dealt[n] == 20)).request_id is None
+
+
+# -- the app's own bounds
+
+
+def test_a_missing_parameter_is_defaulted_and_its_metrics_cannot_be_credited(topics, make, caplog):
+    topics.publish(arm(values={"pool": 42}), incumbent={"pool": 20})
+    client = make()
+    until_values(client, pool=42, mode="slow")
+    assert any("mode" in problem for problem in client.problems)
+    keep_measuring(client, lambda: topics.measured("candidate-1"), "a metric event")
+    assert topics.metrics[0].values_hash == values_hash({"pool": 42, "mode": "slow"})
+    assert topics.metrics[0].values_hash != arm(values={"pool": 42})["hash"]
+    assert topics.running("candidate-1") == []
+    assert len([r for r in caplog.records if "mode" in r.message]) == 1
+
+
+def test_an_arm_outside_the_apps_bounds_is_not_run(topics, make):
+    topics.publish(arm(1000))
+    client = make()
+    until_values(client, pool=20)
+    assert client.snapshot().request_id is None
+    assert any("pool" in problem and "refused" in problem for problem in client.problems)
+
+
+def test_an_incumbent_outside_the_apps_bounds_is_defaulted_by_parameter(topics, make):
+    topics.publish(incumbent={"pool": 1000, "mode": "fast"})
+    client = make()
+    until_values(client, pool=10, mode="fast")
+    assert any("pool" in problem for problem in client.problems)
+
+
+def test_extra_parameters_are_ignored(topics, make):
+    topics.publish(arm(values={"pool": 42, "mode": "fast", "other": 1}), incumbent={"pool": 2, "mode": "slow", "o": 1})
+    client = make()
+    until_values(client, pool=42)
+    assert client.values.keys() == {"pool", "mode"}
+    assert client.problems == ()
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+
+
+def test_a_mapping_of_defaults_is_enough(topics, make):
+    topics.publish(arm(1000))
+    client = make(parameters={"pool": 1, "mode": "x"})
+    until_values(client, pool=1000)
+
+
+# -- disk and bootstrap file
+
+
+def test_a_restart_without_a_broker_runs_the_incumbent_from_disk(topics, make, tmp_path):
+    topics.publish(arm(42))
+    first = make()
+    until_values(first, pool=42)
+    wait_for(lambda: list((tmp_path / "state").glob("*.json")), "the incumbent on disk")
+    first.close()
+    again = make(settings=_nowhere(topics), start=False)
+    assert again.values == {"pool": 20, "mode": "slow"}
+    assert (again.status, again.source) == (Status.STALE, Source.DISK)
+
+
+def test_before_disk_knows_anything_the_bootstrap_file_does(topics, make, tmp_path):
+    (tmp_path / "b.json").write_text('{"pool": 30, "mode": "sideways"}')
+    client = make(start=False, bootstrap_file=tmp_path / "b.json")
+    assert client.values == {"pool": 30, "mode": "slow"}
+    assert (client.status, client.source) == (Status.DEFAULT, Source.BOOTSTRAP)
+    assert "mode" in client.problems[0]
+
+
+def test_an_unwritable_disk_is_only_a_warning(topics, make, tmp_path, caplog):
+    (tmp_path / "state").write_text("in the way")
+    topics.publish(arm(42))
+    client = make()
+    until_values(client, pool=42)
+    topics.publish(arm(43), version=2)
+    until_values(client, pool=43)
+    wait_for(lambda: "cannot be kept" in caplog.text, "the warning")
+
+
+def _nowhere(topics):
+    return type(topics.settings)(bootstrap="127.0.0.1:1", prefix=topics.settings.prefix)
+
+
+# -- callbacks and activation
+
+
+def test_callbacks_see_the_change_and_then_the_request_is_announced_at_once(topics, make):
+    client = make(start=False)
+    seen = []
+
+    @client.on_change
+    def changed(new, old):
+        seen.append((new["pool"], old["pool"], client["pool"], topics.running("candidate-1")))
+
+    client.start()
+    topics.publish(arm(42), heartbeat_s=600)
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    assert seen == [(42, 10, 42, [])]
+
+
+def test_a_callback_that_raises_is_reported_and_the_request_not_announced(topics, make, caplog):
+    told = []
+
+    def changed(new, old):
+        told.append(new["pool"])
+        if new["pool"] == 42:
+            raise ZeroDivisionError("nothing by nought")
+
+    client = make(on_change=changed)
+    topics.publish(arm(42))
+    wait_for(lambda: any("ZeroDivisionError" in problem for problem in client.problems), "the problem")
+    client.record("latency_ms", 1.0)
+    topics.publish(arm(43, round_=2), version=2)
+    wait_for(lambda: topics.running("candidate-2"), "the next request to be announced")
+    assert topics.running("candidate-1") == []
+    assert topics.measured("candidate-1") == []
+    assert client.problems == ()
+    assert told == [42, 43]
+    assert "nothing by nought" in caplog.text
+
+
+def test_after_a_callback_raised_the_same_values_are_told_again(topics, make):
+    told = []
+
+    def changed(new, old):
+        told.append(new["pool"])
+        if len(told) == 1:
+            raise ZeroDivisionError
+
+    client = make(on_change=changed)
+    topics.publish(arm(42))
+    wait_for(lambda: client.problems, "the problem")
+    topics.publish(arm(42, round_=2), version=2)
+    wait_for(lambda: topics.running("candidate-2"), "the next request to be announced")
+    assert told == [42, 42]
+
+
+def test_the_same_values_under_another_request_need_no_callback(topics, make):
+    told = []
+    client = make(on_change=lambda new, _: told.append(new["pool"]))
+    for round_ in (1, 2):
+        topics.publish(arm(42, round_=round_), version=round_)
+        wait_for(lambda n=round_: topics.running(f"candidate-{n}"), "the request to be announced")
+    assert told == [42]
+    assert client.snapshot().round == 2
+
+
+def test_an_app_that_applies_later_says_when(topics, make):
+    told = threading.Event()
+    client = make(auto_activate=False, on_change=lambda *_: told.set())
+    topics.publish(arm(42))
+    assert told.wait(10)
+    until_values(client, pool=42)
+    client.record("latency_ms", 1.0)  # not in effect yet: not credited
+    assert topics.running("candidate-1") == []
+    snapshot = client.snapshot()
+    client.applied(snapshot)
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    keep_measuring(client, lambda: topics.measured("candidate-1"), "a metric event", value=3.0)
+    assert topics.measured("candidate-1")[0].min == 3.0
+    topics.publish(arm(42, round_=2), version=2)
+    wait_for(lambda: topics.running("candidate-2"), "a request with the values in effect")
+
+
+# -- measuring
+
+
+def test_measurements_arrive_as_numbers_with_their_request(topics, make):
+    topics.publish(arm(42, round_=3), interval_s=0.3)
+    client = make()
+    wait_for(lambda: topics.running("candidate-3"), "the request to be announced")
+    for value in (1.0, 2.0, 6.0, 0.0, -1.0):
+        client.record("latency_ms", value)
+    client.record("rows", 7)
+    (sent,) = wait_for(lambda: topics.measured("candidate-3"), "the metric event")
+    assert (sent.count, sent.sum, sent.sum_sq, sent.min, sent.max, sent.zeros) == (5, 8.0, 42.0, -1.0, 6.0, 1)
+    (event,) = topics.metrics
+    assert event.metrics["rows"].count == 1
+    assert (event.tuner, event.instance, event.round, event.arm, event.scope) == (TUNER, "a", 3, "candidate", "")
+    assert event.values_hash == arm(42)["hash"]
+    assert 0.3 <= event.interval_s < 5
+    assert event.interval_s == pytest.approx(event.active_for_s)
+    assert event.boot == topics.contexts[0].boot
+
+
+def test_a_measurement_is_credited_to_the_request_it_ran_under(topics, make):
+    topics.publish(arm(42, round_=1))
+    client = make()
+    wait_for(lambda: topics.running("candidate-1"), "the first request")
+    before = client.snapshot()
+    timer = client.measure("latency_ms")
+    with timer:
+        topics.publish(arm(43, round_=2), version=2)
+        wait_for(lambda: topics.running("candidate-2"), "the second request")
+        client.record("rows", 2.0)
+    before.record("rows", 1.0)
+    wait_for(lambda: topics.measured("candidate-1") and topics.measured("candidate-1", "rows"), "the late measurements")
+    wait_for(lambda: topics.measured("candidate-2", "rows"), "the measurement of the second")
+    assert [s.sum for s in topics.measured("candidate-1", "rows")] == [1.0]
+    assert [s.sum for s in topics.measured("candidate-2", "rows")] == [2.0]
+    assert topics.measured("candidate-2") == []
+    assert before["pool"] == 42
+
+
+def test_what_was_gathered_is_sent_at_a_change_and_not_an_interval_later(topics, make):
+    topics.publish(arm(42, round_=1), interval_s=600)
+    client = make()
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    client.record("latency_ms", 1.0)
+    topics.publish(arm(43, round_=2), version=2, interval_s=600)
+    wait_for(lambda: topics.measured("candidate-1"), "the leftover")
+
+
+def test_measurements_before_the_values_have_settled_are_not_sent(topics, make):
+    topics.publish(arm(42), settle_s=0.3)
+    client = make()
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    keep_measuring(client, lambda: topics.measured("candidate-1"), "a metric event")
+    assert all(event.active_for_s >= 0.3 for event in topics.metrics)
+    assert topics.metrics[0].active_for_s == pytest.approx(0.3 + topics.metrics[0].interval_s)
+
+
+def test_a_measurement_that_is_no_number_is_a_problem_and_not_an_exception(topics, make):
+    topics.publish(arm(42))
+    client = make()
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    client.record("latency_ms", float("nan"))
+    wait_for(lambda: client.problems, "the problem")
+    assert "latency_ms" in client.problems[0]
+
+
+# -- presence and life
+
+
+def test_presence_is_told_at_the_start_and_as_a_heartbeat(topics, make):
+    topics.publish(status="parked", heartbeat_s=0.3)
+    make(instance="one")
+    wait_for(lambda: len(topics.read().contexts) >= 5, "heartbeats")
+    assert {e.instance for e in topics.contexts} == {"one"}
+    assert [e.seq for e in topics.contexts] == sorted({e.seq for e in topics.contexts})
+
+
+def test_a_clean_close_sends_the_last_measurements_and_a_goodbye(topics, make):
+    topics.publish(arm(42), interval_s=600)
+    client = make()
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    for _ in range(100):
+        client.record("latency_ms", 1.0)
+    client.close(10)
+    wait_for(lambda: topics.measured("candidate-1"), "the last measurements")
+    assert topics.measured("candidate-1")[0].count == 100
+    assert topics.read().contexts[-1].leaving
+    assert client["pool"] == 42
+    client.record("latency_ms", 1.0)
+    client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.start()
+
+
+def test_the_context_manager_starts_and_closes(topics, make):
+    with make(start=False) as client:
+        wait_for(lambda: topics.read().contexts, "its presence")
+    wait_for(lambda: topics.read().contexts[-1].leaving, "its goodbye")
+    assert client.start
+
+
+def test_an_instance_is_known_by_host_process_and_boot(topics, make):
+    first, second = make(start=False, instance=None), make(start=False, instance=None)
+    assert first.instance != second.instance
+    assert make(start=False, instance="shop-1").instance == "shop-1"
+
+
+def test_a_client_cannot_be_pickled(make):
+    with pytest.raises(TypeError, match="make one in each process"):
+        pickle.dumps(make(start=False))
+
+
+def test_what_is_impossible_is_refused_at_once(topics, make):
+    with pytest.raises(InvalidArgument, match="name"):
+        TunerClient("Not A Name", PARAMETERS)
+    with pytest.raises(InvalidArgument, match="instance"):
+        make(instance="")
+    with pytest.raises(InvalidContext, match="region"):
+        make(context={"region": [1]})
+    client = make(start=False)
+    with pytest.raises(InvalidContext):
+        client.set_context({"x": float("nan")})
+
+
+def test_settings_may_be_an_address_or_come_from_the_environment(topics, tmp_path, monkeypatch):
+    topics.publish(arm(42))
+    monkeypatch.setenv("OPPERTUNE_PREFIX", topics.settings.prefix)
+    with TunerClient(TUNER, PARAMETERS, settings=topics.settings.bootstrap, state_dir=tmp_path) as client:
+        assert client.wait_ready(10)
+    monkeypatch.setenv("OPPERTUNE_BOOTSTRAP", topics.settings.bootstrap)
+    with TunerClient(TUNER, PARAMETERS, state_dir=tmp_path) as client:
+        assert client.wait_ready(10)
+
+
+def test_a_turn_that_fails_does_not_end_the_client(topics, make, monkeypatch, caplog):
+    client = make()
+    wait_for(lambda: topics.read().contexts, "its presence")
+
+    def fail():
+        monkeypatch.undo()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(client._agent.recorder, "gather", fail)
+    topics.publish(arm(42))
+    until_values(client, pool=42)
+    wait_for(lambda: "a turn of the client failed" in caplog.text, "the log")
+    assert [r.levelno for r in caplog.records if "turn" in r.message] == [logging.ERROR]
