@@ -2,7 +2,9 @@
 
 It keeps everything in memory and ends with its process. It serves any client on this machine, Faust included. It knows
 no fencing, compaction, LogAppendTime or topic ids, and shows the records of aborted transactions even to readers of
-committed ones: what needs those needs a real Kafka.
+committed ones: what needs those needs a real Kafka. Where a member joins a group that has settled, nobody has a
+partition until the session time-out of the members has passed, now and then twice: give consumers and workers there a
+short one.
 """
 
 from types import TracebackType

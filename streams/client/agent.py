@@ -74,7 +74,6 @@ class Agent:
         self._callbacks = callbacks
         self._publish = publish
         self._auto_activate = auto_activate
-        self._catch_up = following.answer(monotonic()).kind == "unknown"
         self._announce = True
         self._presence_due = 0.0
         self._record: ConfigRecord | None = None
@@ -140,7 +139,8 @@ class Agent:
             try:
                 self._turn()
             except Exception:  # noqa: BLE001 - the host's service goes on whatever happens here
-                self._log_failure("a turn of the client failed; it goes on")
+                self._log_failure("a turn of the client failed; it goes on with new connections")
+                self.link.renew()
                 self._closing.wait(1.0)
         if self._abandoned:
             return
@@ -160,8 +160,7 @@ class Agent:
         for message in messages:
             age_s = (wall_ms - message.timestamp_ms) / 1000 if message.timestamp_ms > 0 else 0.0
             self.following.take(message.key, message.value, age_s, now)
-        if self.link.caught_up or not self._catch_up:
-            self._adopt()
+        self._adopt()
         self.recorder.gather()
         for run in self.recorder.due():
             self._report(run)
@@ -236,7 +235,7 @@ class Agent:
         for callback in self._callbacks():
             try:
                 callback(new, old)
-            except Exception as error:  # noqa: BLE001 - the app's own code may raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the app's own code may raise anything
                 self.callback_problem = f"a change callback raised {type(error).__name__}: {error}"[:300]
                 _log.exception(
                     "tuner %s: a change callback raised: the values are not reported as in effect", self.author.tuner

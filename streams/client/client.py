@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -66,7 +66,8 @@ class TunerClient:
         bootstrap_file: A JSON object of values that is shipped with the app, for a first start without Kafka.
         on_change: A change callback, as of :meth:`on_change`.
         auto_activate: Whether a configuration is in effect as soon as it can be read and the callbacks have returned.
-            An app that applies values later gives False, and calls :meth:`applied`.
+            An app that applies values later gives False, and calls :meth:`applied`. Either way, the values that are
+            there before :meth:`start` are taken to be in effect.
 
     Raises:
         InvalidArgument: The tuner or instance has an impossible name.
@@ -89,8 +90,8 @@ class TunerClient:
     ) -> None:
         if not re.fullmatch(base.TUNER_NAME, tuner):
             raise InvalidArgument(f"a tuner's name matches {base.TUNER_NAME}; {tuner!r} does not")
-        if instance is not None and not 1 <= len(instance) <= 150:
-            raise InvalidArgument("an instance's name has 1 to 150 characters")
+        if instance is not None and not (1 <= len(instance) <= 150 and instance.isprintable()):
+            raise InvalidArgument("an instance's name has 1 to 150 printable characters")
         self._tuner = tuner
         self._parameters = Parameters(parameters)
         if not isinstance(settings, BrokerSettings):
@@ -178,10 +179,10 @@ class TunerClient:
 
     # -- reading
 
-    def __getitem__(self, name: str) -> ParameterValue:
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - of the parameter's own type, which the app knows
         return self._view.own.values[name]
 
-    def get(self, name: str, default: ParameterValue | None = None) -> ParameterValue | None:
+    def get(self, name: str, default: ParameterValue | None = None) -> Any:  # noqa: ANN401 - as above
         """A parameter's value now, or ``default`` where the app declared no such parameter."""
         return self._view.own.values.get(name, default)
 
@@ -230,7 +231,7 @@ class TunerClient:
 
         It is called on the client's thread: leases, reports and signs of life wait for it, so it should take
         milliseconds. The values are reported as in effect when all callbacks have returned; if one raises, the error
-        is logged, and the configuration counts as not run. Changes before the first :meth:`start` are not called.
+        is logged, and the configuration counts as not run. The values at the start are no change: apply those yourself.
         """
         self._callbacks = (*self._callbacks, callback)
         return callback

@@ -113,7 +113,7 @@ class IncumbentStore:
         path = self._path(scope)
         try:
             known = KnownIncumbent.from_bytes(path.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             self._warn("%s cannot be read: %s", path, error)

@@ -14,7 +14,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from ...schemas.keys import partition_of
+from ...schemas.keys import partition_of, tuner_of
 from ..broker import BrokerSettings
 from .recorder import Event
 
@@ -54,7 +54,7 @@ class Link:
         tuner: The tuner's name.
 
     Attributes:
-        caught_up: The partition of ``configs`` was read to its end, once.
+        caught_up: The partition of ``configs`` was read to its end.
         dropped: Measurements in events that were given up.
         problem: What is wrong now; empty where nothing is.
     """
@@ -68,11 +68,12 @@ class Link:
         self._partition: int | None = None
         self._consumer: Consumer | None = None
         self._producer: Producer | None = None
+        self._history: dict[str, ConfigMessage] = {}
         self._presence: Event | None = None
         self._waiting: deque[Event] = deque()
         self._waiting_bytes = 0
         self._in_flight: set[Event] = set()
-        self._timed_out = False
+        self._broken = False
         self._retry_at = 0.0
         self._reported_at = -REPORT_EVERY_S
 
@@ -84,7 +85,11 @@ class Link:
         return self._partition is not None
 
     def connect(self) -> None:
-        """Try to find the partition and start reading it; blocks for half a second at most."""
+        """Try to find the partition and start reading it; blocks for a second or two at most."""
+        if self._broken:
+            self._close_handles()
+            self._broken = False
+            self._retry_at = 0.0
         if self.connected or monotonic() < self._retry_at:
             return
         try:
@@ -101,6 +106,8 @@ class Link:
         self._partition = partition_of(self._tuner, partitions)
         configs = self._settings.topic("configs")
         self._consumer.assign([TopicPartition(configs, self._partition, OFFSET_BEGINNING)])
+        self.caught_up = False
+        self._history.clear()
         self._right()
 
     def _partitions(self, consumer: Consumer) -> int | None:
@@ -118,13 +125,26 @@ class Link:
         return counts.pop()
 
     def poll(self, timeout_s: float) -> list[ConfigMessage]:
-        """Config messages of all tuners on the partition; returns as soon as there is one."""
+        """The tuner's config messages; returns as soon as there is one.
+
+        What was written before the reading began comes at once, when its end is reached, and only the newest of each
+        key: an app does not live through history, nor through a deletion that was taken back long ago.
+        """
         if self._consumer is None or not self.connected:
             return []
         first = self._consumer.poll(timeout_s)
         if first is None:
             return []
-        return [m for message in [first, *self._consumer.consume(500, 0)] if (m := self._read(message)) is not None]
+        live = self.caught_up
+        messages = [m for message in [first, *self._consumer.consume(500, 0)] if (m := self._read(message)) is not None]
+        if live:
+            return messages
+        self._history.update((message.key, message) for message in messages)
+        if not self.caught_up:
+            return []
+        newest = list(self._history.values())
+        self._history.clear()
+        return newest
 
     def _read(self, message: Message) -> ConfigMessage | None:
         error = message.error()
@@ -133,14 +153,14 @@ class Link:
                 self.caught_up = True
                 self._right()
             else:
+                if error.code() in _TOPIC_GONE:
+                    self.renew()
                 self._wrong(f"reading configs: {error.str()}")
             return None
         key, value = message.key(), message.value()
-        if not isinstance(key, bytes):
+        if not isinstance(key, bytes) or tuner_of(name := key.decode(errors="replace")) != self._tuner:
             return None
-        return ConfigMessage(
-            key.decode(errors="replace"), value if isinstance(value, bytes) else None, message.timestamp()[1]
-        )
+        return ConfigMessage(name, value if isinstance(value, bytes) else None, message.timestamp()[1])
 
     # -- events
 
@@ -163,8 +183,6 @@ class Link:
 
     def serve(self) -> None:
         """Hand over what waits, and look at what became of what was handed over. Does not block."""
-        if self._timed_out:
-            self._replace()
         if self._partition is None:
             return
         if self._producer is None:
@@ -207,8 +225,8 @@ class Link:
         if error is None:
             self._in_flight.discard(event)
             self._right()
-        elif error.code() in _TRY_AGAIN:
-            self._timed_out = True
+        elif error.code() in _TRY_AGAIN | _TOPIC_GONE:
+            self.renew()
             self._again(event)
             self._wrong(f"events are not delivered: {error.str()}")
         else:
@@ -236,11 +254,9 @@ class Link:
     def _noticed(self, error: KafkaError) -> None:
         self._wrong(f"{self._settings.bootstrap}: {error.str()}")
 
-    def _replace(self) -> None:
-        """New handles: these may never deliver again. Reads ``configs`` from the beginning; old records are known."""
-        self._timed_out = False
-        self._close_handles()
-        self._retry_at = 0.0
+    def renew(self) -> None:
+        """Connect anew with new handles: these may never deliver again. ``configs`` is read from its beginning."""
+        self._broken = True
 
     def _close_handles(self) -> None:
         producer, self._producer = self._producer, None
@@ -288,8 +304,13 @@ class Link:
         self.problem = ""
 
 
+_TOPIC_GONE = {
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - its public name, and so below
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
 _TRY_AGAIN = {
-    KafkaError._MSG_TIMED_OUT,  # noqa: SLF001 - its public name, and so below
+    KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
     KafkaError._PURGE_QUEUE,  # noqa: SLF001
     KafkaError._PURGE_INFLIGHT,  # noqa: SLF001
     KafkaError._TIMED_OUT,  # noqa: SLF001

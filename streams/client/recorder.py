@@ -28,6 +28,9 @@ MAX_MAGNITUDE = 1e80
 LATE_EVERY_S = 1.0
 """How often measurements of requests that have ended are reported."""
 
+MAX_SECONDS = 31 * 86_400.0
+"""Longest time that an event may tell."""
+
 _ENVELOPE_BYTES = 2_048
 _BYTES_PER_BIN = 16
 
@@ -75,8 +78,8 @@ class Author:
             arm=run.arm.arm,
             request_id=run.arm.request_id,
             values_hash=run.values_hash,
-            interval_s=interval_s,
-            active_for_s=active_for_s,
+            interval_s=min(interval_s, MAX_SECONDS),
+            active_for_s=min(active_for_s, MAX_SECONDS),
             metrics={name: _measured(summary) for name, summary in summaries.items()},
         )
         return Event("metrics", event.to_bytes(), sum(summary.count for summary in summaries.values()))
@@ -133,8 +136,8 @@ class Recorder:
 
     def _begin(self, run: Run, metric: object) -> Summary | None:
         summaries = self._gathered.setdefault(run, {})
-        if not isinstance(metric, str) or not 1 <= len(metric) <= 100:
-            self._refuse(f"{metric!r:.100}", "a metric's name has 1 to 100 characters")
+        if not isinstance(metric, str) or not 1 <= len(metric) <= 100 or not metric.isprintable():
+            self._refuse(f"{metric!r:.100}", "a metric's name has 1 to 100 printable characters")
         elif len(summaries) >= MAX_METRICS:
             self._refuse(metric, f"more than {MAX_METRICS} metrics at a time")
         else:
@@ -156,7 +159,7 @@ class Recorder:
         summaries = {name: s for name, s in self._gathered.pop(run, {}).items() if s.count}
         end = now if run.ended is None else min(now, run.ended)
         active_s = max(end - run.activated, 0.0) if run.activated is not None else 0.0
-        interval_s = max(end - run.reported, 1e-6)
+        interval_s = max(end - run.reported, 1e-6)  # work that outlives its request takes no time of it
         for name in [n for n, s in summaries.items() if max(len(s.bins), len(s.negative)) > MAX_BINS]:
             self.lost += summaries.pop(name).count
             self._refuse(name, f"its values need more than {MAX_BINS} bins")
@@ -176,7 +179,10 @@ def _number(value: object) -> float | None:
     if not isinstance(value, float | int):  # numpy's numbers, decimals: not strings
         if not isinstance(value, SupportsFloat):
             return None
-        value = float(value)
+        try:
+            value = float(value)
+        except (TypeError, ValueError, ArithmeticError):
+            return None
     return float(value) if -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE else None
 
 

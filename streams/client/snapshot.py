@@ -4,9 +4,8 @@ import math
 from collections.abc import Mapping
 from time import monotonic, perf_counter
 from types import MappingProxyType, TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
-from ...core.values import ParameterValue
 from ...schemas.configs import Arm
 from .parameters import Values
 
@@ -101,7 +100,7 @@ class Snapshot:
         self.values: Values = MappingProxyType(dict(values))
         self._run = run
 
-    def __getitem__(self, name: str) -> ParameterValue:
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - of the parameter's own type, which the app knows
         return self.values[name]
 
     @property

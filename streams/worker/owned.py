@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 _ASK_S = 10.0
 """For the beginning of a log, asked where offsets are missing."""
 
+_SUMMARY_S = 1.0
+"""How old the processor's figures in the status may be; gathering them goes through all tuners."""
+
 _one_at_a_time = threading.Lock()
 """Folds are pure Python: in several threads at once they would only take the interpreter from each other, while one
 at a time the others' transactions go on beside it."""
@@ -62,6 +65,7 @@ class OwnedPartition:
         self._on_fenced = on_fenced
         self._sources = {settings.broker.topic(source): source for source in SOURCES}
         self._first: dict[str, int] = {}
+        self._summarised = 0.0
         self._waiting: list[Batch] = []
         self._waiting_records = 0
         self._work = asyncio.Event()
@@ -201,18 +205,31 @@ class OwnedPartition:
 
     def _starts(self, sources: set[str]) -> dict[str, int]:
         places = {(self._settings.broker.topic(source), self.number): source for source in sources}
-        return {places[place]: start for place, start in self._ends.starts(places, _ASK_S).items()}
+        starts = {places[place]: start for place, start in self._ends.starts(places, _ASK_S).items()}
+        for source, applied in self.next_offsets().items():
+            if starts.get(source, 0) > applied:
+                log.error(
+                    "%s-%d begins at offset %d, but was applied up to %d only: what was between is lost",
+                    self._settings.broker.topic(source),
+                    self.number,
+                    starts[source],
+                    applied,
+                )
+        return starts
 
     def _note(self, records: int, *, committed: bool) -> None:
         status = self.status
         status.applied = self.next_offsets()
         status.records += records
+        if time.monotonic() - self._summarised > _SUMMARY_S:
+            self.summarise()
         if committed:
             status.transactions += 1
             status.last_commit_ms = time.time_ns() // 1_000_000
             status.stuck_s = 0.0
 
     def summarise(self) -> None:
-        """Bring the processor's own figures into the status. Only while at rest."""
+        """Bring the processor's own figures into the status. Only while at rest, or by the one who folds."""
+        self._summarised = time.monotonic()
         self.status.applied = self.next_offsets()
         self.status.summary = self._partition.summary()

@@ -101,7 +101,6 @@ class Ownership:
                 while not self._leaving:
                     offsets = await self._settle()
                     if offsets is not None:
-                        self._status.settling_since = None
                         return offsets
                     log.info("the assignment changed while partitions were restored: once more")
             except Exception as error:  # noqa: BLE001 - see above
@@ -153,10 +152,9 @@ class Ownership:
         try:
             if offsets:
                 await consumer.read_from(offsets)
-        except IllegalStateError:  # revoked before the consumer was sent there
-            if generation != self.generation or self._app.rebalancing:
-                return {}
-            raise
+        except IllegalStateError:
+            # Revoked before the consumer was sent there: the next assignment is on its way, and settled then.
+            return {}
         if generation != self.generation:
             return None
         self._announce(fresh, monotonic() - began)
@@ -229,6 +227,7 @@ class Ownership:
     def _announce(self, fresh: Sequence[int], seconds: float) -> None:
         self._status.partitions = {number: owned.status for number, owned in self.owned.items()}
         self._status.ready = bool(self.owned)
+        self._status.settling_since = None
         if fresh:
             tuners = sum(int(str(self.owned[n].status.summary.get("tuners", 0))) for n in fresh)
             log.info("ready: partitions %s, restored %d tuners in %.1f s", ranges(fresh), tuners, seconds)

@@ -37,17 +37,24 @@ def test_it_is_there_for_as_long_as_its_context_lasts():
         _ = broker.settings
 
 
-def test_the_consumers_of_a_group_share_its_partitions(embedded):
-    consumers = [Consumer(embedded.consumer() | {"group.id": "shared"}) for _ in range(2)]
-    for consumer in consumers:
-        consumer.subscribe([embedded.topic("metrics")])
+def test_the_consumers_of_a_group_share_its_partitions_after_a_session(embedded):
+    # The mock lets a late member in only when the others' session is over, now and then twice: 45 s each by default.
+    quick = {"group.id": "shared", "session.timeout.ms": 6000, "heartbeat.interval.ms": 300}
+    consumers: list[Consumer] = []
 
-    def shared() -> bool:
+    def join() -> None:
+        consumers.append(Consumer(embedded.consumer() | quick))
+        consumers[-1].subscribe([embedded.topic("metrics")])
+
+    def shares() -> list[int]:
         for consumer in consumers:
             consumer.poll(0.05)
-        return [len(consumer.assignment()) for consumer in consumers] == [2, 2]
+        return [len(consumer.assignment()) for consumer in consumers]
 
-    wait_for(shared, "two partitions for each", 20)
+    join()
+    wait_for(lambda: shares() == [4], "all partitions for the first", 20)
+    join()
+    wait_for(lambda: shares() == [2, 2], "two partitions for each", 40)
     for consumer in consumers:
         consumer.close()
 

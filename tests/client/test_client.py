@@ -3,6 +3,7 @@
 import logging
 import pickle
 import threading
+import time
 
 import pytest
 
@@ -51,6 +52,22 @@ def test_history_is_not_lived_through(topics, make):
     assert changes == [({"pool": 49, "mode": "fast"}, {"pool": 10, "mode": "slow"})]
 
 
+def test_a_deletion_that_was_taken_back_is_not_lived_through_again_by_new_handles(topics, make):
+    topics.publish(arm(41))
+    topics.publish_raw(None)
+    topics.publish(arm(42), incarnation=2)
+    changes = []
+    client = make(on_change=lambda new, _: changes.append(new["pool"]))
+    until_values(client, pool=42)
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    handles = client._agent.link._consumer
+    client._agent.link.renew()
+    wait_for(lambda: client._agent.link._consumer is not handles and client._agent.link.caught_up, "new handles")
+    topics.publish(arm(43, round_=2), version=2, incarnation=2)
+    until_values(client, pool=43)
+    assert changes == [42, 43]
+
+
 def test_without_a_record_the_declared_values_are_run_and_it_says_why(make):
     client = make()
     wait_for(lambda: client.problems, "a problem")
@@ -69,12 +86,11 @@ def test_a_parked_tuner_runs_the_incumbent(topics, make):
 
 
 def test_an_arm_that_is_not_renewed_is_given_up_and_taken_up_again(topics, make):
-    topics.publish(arm(42), lease_s=0.4)
-    client = make()
-    until_values(client, pool=42)
-    wait_for(lambda: client.status is Status.STALE, "the lease to run out")
-    assert client["pool"] == 20
-    assert client.source is Source.RECORD
+    changes = []
+    client = make(on_change=lambda new, _: changes.append(new["pool"]))
+    topics.publish(arm(42), lease_s=1.0)
+    wait_for(lambda: changes == [42, 20], "the arm, and the end of its lease")
+    assert (client["pool"], client.status, client.source) == (20, Status.STALE, Source.RECORD)
     assert not client.wait_ready(0)
     topics.publish(arm(42), lease_s=30.0, published_ms=2_000)
     until_values(client, pool=42)
@@ -84,17 +100,19 @@ def test_an_arm_that_is_not_renewed_is_given_up_and_taken_up_again(topics, make)
 
 def test_a_renewal_keeps_the_arm_without_a_change(topics, make):
     changes = []
-    client = make(on_change=lambda *_: changes.append(1))
-    topics.publish(arm(42), lease_s=0.8)
+    client = make(on_change=lambda new, _: changes.append(new["pool"]))
+    topics.publish(arm(42), lease_s=2.0)
     until_values(client, pool=42)
     request = client.snapshot()
-    for renewal in range(4):
-        topics.publish(arm(42), lease_s=0.8, published_ms=2_000 + renewal)
-        wait_for(lambda n=renewal: client._agent.following._held[TUNER].order[2] == 2_000 + n, "the renewal")
+    first_lease = client._agent.following._held[TUNER].trusted_until
+    topics.publish(arm(42), lease_s=600.0, published_ms=2_000)
+    wait_for(lambda: time.monotonic() > first_lease + 0.2, "the first lease to pass")
     assert client.snapshot() is request
     assert client.status is Status.READY
-    assert changes == [1]
-    assert len(topics.running("candidate-1")) == 1
+    assert changes == [42]
+    client.close()
+    wait_for(lambda: any(event.leaving for event in topics.read().contexts), "the goodbye")
+    assert len([event for event in topics.running("candidate-1") if not event.leaving]) == 1
 
 
 def test_an_old_record_read_at_a_start_is_not_trusted(topics, make):
@@ -268,17 +286,18 @@ def test_callbacks_see_the_change_and_then_the_request_is_announced_at_once(topi
     assert seen == [(42, 10, 42, [])]
 
 
-def test_a_callback_that_raises_is_reported_and_the_request_not_announced(topics, make, caplog):
+@pytest.mark.parametrize("kind", [ZeroDivisionError, SystemExit])
+def test_a_callback_that_raises_is_reported_and_the_request_not_announced(topics, make, caplog, kind):
     told = []
 
     def changed(new, old):
         told.append(new["pool"])
         if new["pool"] == 42:
-            raise ZeroDivisionError("nothing by nought")
+            raise kind("nothing by nought")
 
     client = make(on_change=changed)
     topics.publish(arm(42))
-    wait_for(lambda: any("ZeroDivisionError" in problem for problem in client.problems), "the problem")
+    wait_for(lambda: any(kind.__name__ in problem for problem in client.problems), "the problem")
     client.record("latency_ms", 1.0)
     topics.publish(arm(43, round_=2), version=2)
     wait_for(lambda: topics.running("candidate-2"), "the next request to be announced")
@@ -336,7 +355,7 @@ def test_an_app_that_applies_later_says_when(topics, make):
 
 
 def test_measurements_arrive_as_numbers_with_their_request(topics, make):
-    topics.publish(arm(42, round_=3), interval_s=0.3)
+    topics.publish(arm(42, round_=3), interval_s=1.0)
     client = make()
     wait_for(lambda: topics.running("candidate-3"), "the request to be announced")
     for value in (1.0, 2.0, 6.0, 0.0, -1.0):
@@ -348,7 +367,7 @@ def test_measurements_arrive_as_numbers_with_their_request(topics, make):
     assert event.metrics["rows"].count == 1
     assert (event.tuner, event.instance, event.round, event.arm, event.scope) == (TUNER, "a", 3, "candidate", "")
     assert event.values_hash == arm(42)["hash"]
-    assert 0.3 <= event.interval_s < 5
+    assert 1.0 <= event.interval_s < 10
     assert event.interval_s == pytest.approx(event.active_for_s)
     assert event.boot == topics.contexts[0].boot
 
@@ -479,4 +498,5 @@ def test_a_turn_that_fails_does_not_end_the_client(topics, make, monkeypatch, ca
     topics.publish(arm(42))
     until_values(client, pool=42)
     wait_for(lambda: "a turn of the client failed" in caplog.text, "the log")
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
     assert [r.levelno for r in caplog.records if "turn" in r.message] == [logging.ERROR]

@@ -132,7 +132,7 @@ def test_any_kind_of_number_is_taken(value):
     assert event.metrics["x"].sum == float(value)
 
 
-@pytest.mark.parametrize("metric", ["", "x" * 101, None, 3, ["x"]])
+@pytest.mark.parametrize("metric", ["", "x" * 101, "\ud800", None, 3, ["x"]])
 def test_a_metric_without_a_name_is_refused(metric):
     recorder = Recorder()
     run_of(recorder).record(metric, 1)

@@ -64,7 +64,11 @@ def test_values_have_the_parameters_own_type():
 
 @pytest.mark.parametrize(
     ("declared", "legal", "illegal"),
-    [("slow", ["", "fast"], [1, None]), (1, [7, 7.0, -1], ["7", 7.5, True, math.inf]), (0.5, [1, 0.25], ["x", math.nan])],
+    [
+        ("slow", ["", "fast"], [1, None]),
+        (1, [7, 7.0, -1], ["7", 7.5, True, math.inf]),
+        (0.5, [1, 0.25], ["x", math.nan]),
+    ],
 )
 def test_of_a_mapping_only_the_type_is_checked(declared, legal, illegal):
     own = Parameters({"x": declared})

@@ -92,7 +92,7 @@ class TestSettings:
 
     @pytest.mark.parametrize(
         "values",
-        [{"journal_mode": "OFF"}, {"cache_size_kib": 501}, {"rows_per_transaction": 0}, {"page_size": 4096}],
+        [{"journal_mode": "OFF"}, {"cache_size_kib": 501}, {"rows_per_transaction": "0"}, {"page_size": 4096}],
         ids=str,
     )
     def test_an_illegal_setting_changes_nothing(self, store, values):
@@ -167,7 +167,7 @@ class TestOrderStore:
     def test_writes_are_gathered_into_one_transaction(self, tmp_path, monkeypatch):
         monkeypatch.setattr(workload, "MAX_BATCH_WAIT_S", 60.0)
         with OrderStore(tmp_path / "a", write_share=1.0, seed=3) as store:
-            store.apply({"rows_per_transaction": 8})
+            store.apply({"rows_per_transaction": "4"})
             statements = []
             store._connection.set_trace_callback(statements.append)
             sizes = [len(store.operate(time.perf_counter())) for _ in range(24)]
@@ -177,7 +177,7 @@ class TestOrderStore:
 
     def test_a_waiting_write_is_committed_when_it_is_due(self, tmp_path):
         with OrderStore(tmp_path / "a", write_share=1.0, seed=3) as store:
-            store.apply({"rows_per_transaction": 64})
+            store.apply({"rows_per_transaction": "16"})
             arrived_s = time.perf_counter()
             assert store.operate(arrived_s) == []
             assert store.due_s == pytest.approx(arrived_s + 0.020, abs=0.019)
@@ -188,7 +188,7 @@ class TestOrderStore:
 
     def test_a_change_completes_what_waits_and_keeps_it_for_the_next_call(self, tmp_path):
         with OrderStore(tmp_path / "a", write_share=1.0, seed=3) as store:
-            store.apply({"rows_per_transaction": 64})
+            store.apply({"rows_per_transaction": "16"})
             store.operate(time.perf_counter())
             store.apply({"journal_mode": "WAL"})
             assert len(store.flush()) == 1
@@ -196,7 +196,7 @@ class TestOrderStore:
 
     def test_closing_commits_what_waits_and_may_be_repeated(self, tmp_path):
         with OrderStore(tmp_path / "a", write_share=1.0, seed=3) as store:
-            store.apply({"rows_per_transaction": 64})
+            store.apply({"rows_per_transaction": "16"})
             for _ in range(20):
                 store._write(time.perf_counter())
             inserts = sum(w.kind == "insert" for w in store._waiting)
@@ -299,7 +299,7 @@ class TestLoad:
 
     def test_a_batch_is_committed_though_nothing_arrives(self, tmp_path):
         with OrderStore(tmp_path / "a", write_share=1.0, seed=3) as store:
-            store.apply({"rows_per_transaction": 64})
+            store.apply({"rows_per_transaction": "16"})
             latencies_s = []
             Load(store, 5.0, 1).run_for(0.35, lambda kind, latency_s: latencies_s.append(latency_s))
         assert latencies_s

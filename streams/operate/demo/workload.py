@@ -23,7 +23,7 @@ PARAMETERS: Final[list[ValueType]] = [
     Integer("mmap_size_mib", 0, 0, 256, 16),
     Categorical("temp_store", "DEFAULT", ("DEFAULT", "FILE", "MEMORY")),
     Integer("wal_autocheckpoint", 1000, 100, 10_000, 100),
-    Integer("rows_per_transaction", 1, 1, 64),
+    Categorical("rows_per_transaction", "1", ("1", "4", "16")),
 ]
 """What may be tuned, with SQLite's own defaults as declared values (and one write per transaction).
 
@@ -35,7 +35,8 @@ PARAMETERS: Final[list[ValueType]] = [
 - ``mmap_size_mib``: how much of the file is read through a memory map; 0 is none.
 - ``temp_store``: where sorting and temporary tables spill.
 - ``wal_autocheckpoint``: pages in the log before they are copied back into the file.
-- ``rows_per_transaction``: writes gathered into one transaction; they wait for it at most :data:`MAX_BATCH_WAIT_S`.
+- ``rows_per_transaction``: writes gathered into one transaction; they wait for it at most :data:`MAX_BATCH_WAIT_S`. A
+  few sizes rather than a range: the best may be the smallest, and BlueFin never quite reaches the edge of a range.
 """
 
 WRITE_SHARE: Final[Mapping[str, float]] = {"read-heavy": 0.2, "write-heavy": 0.7}
@@ -196,7 +197,7 @@ class OrderStore:
             return self._apply_number("mmap_size", number * _MIB) // _MIB
         if name == "rows_per_transaction":
             self._rows_per_transaction = number
-            return number
+            return str(number)
         return self._apply_number(name, number)
 
     def _apply_journal_mode(self, mode: str) -> str:

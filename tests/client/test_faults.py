@@ -1,0 +1,211 @@
+"""The broker is away at the start, dies, or stands still: the app notices nothing but old values."""
+
+import socket
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+from kafkas import free_port, wait_for
+from oppertune.streams.broker import BrokerSettings, EmbeddedBroker
+from oppertune.streams.client import Status
+from oppertune.streams.client import link as module
+from oppertune.streams.client.link import Link
+from oppertune.streams.client.recorder import Event
+
+from .conftest import TUNER, Topics, arm, until_values
+
+
+class Door:
+    """A port that leads to another one, once it is opened."""
+
+    def __init__(self, to):
+        self._host, _, port = to.partition(":")
+        self._port = int(port)
+        self._listener = None
+        self.address = f"127.0.0.1:{free_port()}"
+
+    def open(self):
+        self._listener = socket.create_server(("127.0.0.1", int(self.address.partition(":")[2])))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection((self._host, self._port))
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def _carry(one, other):
+        with suppress(OSError), one, other:
+            while data := one.recv(65536):
+                other.sendall(data)
+
+    def close(self):
+        if self._listener is not None:
+            self._listener.close()
+
+
+def test_a_broker_that_comes_later_is_found(topics, make):
+    door = Door(topics.settings.bootstrap)
+    topics.publish(arm(42))
+    client = make(settings=BrokerSettings(bootstrap=door.address, prefix=topics.settings.prefix))
+    wait_for(lambda: client.problems, "the problem to be noticed")
+    assert door.address in client.problems[0]
+    assert client.values == {"pool": 10, "mode": "slow"}
+    assert client.status is Status.DEFAULT
+    door.open()
+    until_values(client, pool=42)
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    wait_for(lambda: client.problems == (), "the problem to be over")
+    door.close()
+
+
+def test_missing_topics_are_said_and_waited_for(make, topics, monkeypatch):
+    client = make(start=False)
+    monkeypatch.setattr(client._agent.link, "_partitions", lambda _: client._agent.link._wrong("topic x is missing"))
+    client.start()
+    wait_for(lambda: "topic x is missing" in client.problems, "the problem")
+    monkeypatch.undo()
+    topics.publish(arm(42))
+    until_values(client, pool=42)
+
+
+def test_when_the_broker_dies_the_app_goes_on_at_full_speed(make, tmp_path, caplog):
+    with EmbeddedBroker() as broker:
+        topics = Topics(broker.settings)
+        client = make(settings=broker.settings)
+        topics.publish(arm(42), lease_s=2.0)
+        wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+        topics.close()
+    took = []
+    end = time.monotonic() + 3.0
+    while time.monotonic() < end or not client.problems:
+        began = time.perf_counter()
+        client.record("latency_ms", 1.0)
+        assert client["pool"] in {42, 20}
+        took.append(time.perf_counter() - began)
+        threading.Event().wait(0.0005)
+    assert sorted(took)[int(len(took) * 0.99)] < 0.005
+    assert (client["pool"], client.status) == (20, Status.STALE)
+    began = time.monotonic()
+    client.close(0.5)
+    assert time.monotonic() - began < 1.5
+
+
+def test_at_the_bound_the_oldest_measurements_are_given_up_and_counted(monkeypatch, caplog):
+    monkeypatch.setattr(module, "MAX_WAITING_EVENTS", 3)
+    link = Link(BrokerSettings(bootstrap="127.0.0.1:1"), TUNER)
+    for n in range(5):
+        link.send(Event("metrics", b"%d" % n, 10))
+        link.send(Event("contexts", b"%d" % n))
+        link.serve()
+    assert [e.value for e in link._waiting] == [b"2", b"3", b"4"]
+    assert link._presence.value == b"4"
+    assert link.dropped == 20
+    monkeypatch.setattr(module, "MAX_WAITING_BYTES", 100)
+    link.send(Event("metrics", b"x" * 99, 10))
+    assert [len(e.value) for e in link._waiting] == [1, 99]
+    assert link.dropped == 40
+    assert len(caplog.records) == 1
+    link.close()
+    assert link.dropped == 60
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_after_a_pause_of_the_broker_everything_arrives_once(private_kafka, make, monkeypatch):
+    """The broker stands still for longer than a delivery may take: handles are replaced, events sent again."""
+    from kafkas import unique_prefix
+    from oppertune.streams.broker import create_topics
+
+    monkeypatch.setattr(module, "DELIVERY_TIMEOUT_S", 3.0)
+    settings = BrokerSettings(bootstrap=private_kafka.bootstrap, prefix=unique_prefix())
+    create_topics(settings, partitions=4)
+    topics = Topics(settings)
+    client = make(settings=settings)
+    topics.publish(arm(42), lease_s=600.0)
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    handle = client._agent.link._producer
+
+    sent = 0
+    private_kafka.pause()
+    try:
+        end = time.monotonic() + 25.0
+        while time.monotonic() < end:
+            client.record("latency_ms", 1.0)
+            sent += 1
+            threading.Event().wait(0.005)
+    finally:
+        private_kafka.go_on()
+    assert client["pool"] == 42
+    client.record("last", 1.0)
+    wait_for(lambda: topics.measured("candidate-1", "last"), "the newest event", 60)
+    assert client._agent.link._producer is not handle
+
+    def arrived():
+        topics.read()
+        return sum(
+            e.metrics["latency_ms"].count
+            for e in {e.seq: e for e in topics.metrics}.values()
+            if "latency_ms" in e.metrics
+        )
+
+    wait_for(lambda: arrived() == sent, "every measurement, once", 30)
+    assert client.dropped == 0
+    topics.publish(arm(43, round_=2), version=2)
+    until_values(client, pool=43)
+    wait_for(lambda: client.problems == (), "the problem to be over")
+    topics.close()
+
+
+@pytest.mark.kafka
+def test_a_client_creates_no_topics(kafka, make):
+    from confluent_kafka.admin import AdminClient
+
+    from kafkas import unique_prefix
+
+    prefix = unique_prefix()
+    client = make(settings=BrokerSettings(bootstrap=kafka, prefix=prefix))
+    wait_for(lambda: client.problems, "the problem")
+    assert "topics create" in client.problems[0]
+    client.close()
+    there = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics
+    assert not [name for name in there if name.startswith(prefix)]
+
+
+@pytest.mark.kafka
+def test_topics_that_were_deleted_and_made_again_are_found(real, make):
+    from oppertune.streams.broker import create_topics, delete_topics
+
+    topics = Topics(real)
+    client = make(settings=real)
+    topics.publish(heartbeat_s=0.2)
+    until_values(client, pool=20)
+    topics.close()
+    delete_topics(real)
+    wait_for(lambda: any("topics create" in problem for problem in client.problems), "the loss to be noticed", 30)
+    assert client["pool"] == 20
+    create_topics(real, partitions=4)
+    topics = Topics(real)
+    topics.publish(arm(42), incarnation=2)
+    until_values(client, pool=42)
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    topics.close()
+
+
+@pytest.mark.kafka
+def test_on_a_real_kafka_a_configuration_is_followed_and_measured(real, make):
+    topics = Topics(real)
+    client = make(settings=real)
+    topics.publish(arm(42))
+    until_values(client, pool=42)
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    wait_for(lambda: client.record("x", 1.0) or topics.measured("candidate-1", "x"), "a metric event")
+    topics.publish_raw(None)
+    wait_for(lambda: client.status is Status.DEFAULT, "the end of the tuner")
+    topics.close()

@@ -1,0 +1,112 @@
+"""An app always has a configuration inside its own bounds, whatever it receives (G3)."""
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from oppertune.core.values import Categorical, Integer, Real
+from oppertune.schemas.spec import Feature, reduce_context
+from oppertune.streams.client import Source, Status
+from oppertune.streams.client.following import Following
+from oppertune.streams.client.parameters import Parameters
+from oppertune.streams.client.recorder import Recorder
+from oppertune.streams.client.snapshot import Run
+from oppertune.streams.client.view import plain_view, view_of
+
+from .conftest import TUNER, arm, record
+
+OWN = [
+    Integer("pool", 10, min=1, max=100, step=3),
+    Categorical("mode", "slow", ["slow", "fast"]),
+    Real("ratio", 0.5, min=0, max=1, step=0.1),
+]
+PARAMETERS = Parameters(OWN)
+FEATURES = [{"name": "region", "values": ["eu", "us"]}]
+SCOPES = {r: reduce_context([Feature(name="region", values=["eu", "us"])], {"region": r}).id for r in ("eu", "us")}
+
+legal = st.fixed_dictionaries({"pool": st.just(13), "mode": st.just("fast"), "ratio": st.just(0.3)})
+wild = st.dictionaries(
+    st.sampled_from(["pool", "mode", "ratio", "other"]),
+    st.integers(-5, 200) | st.floats(-1e9, 1e9) | st.text(max_size=5) | st.sampled_from(["fast", 4, 0.3, 1e99]),
+)
+values = legal | wild
+names = st.sampled_from(["plus", "minus", "candidate"])
+arms = st.lists(st.builds(lambda v, n, s: arm(values=v, name=n, share=s), values, names, st.floats(0, 1)), max_size=3)
+
+
+def runs(record_, arm_, hash_):
+    return Run(arm_, record_.scope, values_hash=hash_, interval_s=1.0, settle_s=0.0, inbox=Recorder())
+
+
+def check(view):
+    for snapshot in [view.own, view.incumbent, *(view.assigned(f"job-{n}") for n in range(5))]:
+        assert snapshot.values.keys() == PARAMETERS.declared.keys()
+        assert all(p.contains(snapshot[p.name]) for p in OWN)
+        if snapshot.run is not None and snapshot.run.credited:
+            assert all(snapshot[name] == value for name, value in snapshot.run.arm.values.items() if name != "other")
+
+
+@given(
+    shipped=st.dictionaries(
+        st.text(max_size=3) | st.just("pool"), st.none() | st.integers() | st.text() | st.lists(st.none())
+    )
+)
+def test_what_was_shipped_or_kept_is_held_to_the_bounds_too(shipped):
+    check(plain_view(Status.DEFAULT, Source.BOOTSTRAP, PARAMETERS, shipped))
+
+
+class Fleet(RuleBasedStateMachine):
+    """Records, garbage, deletions, contexts and time, in any order."""
+
+    def __init__(self):
+        super().__init__()
+        self.following = Following(TUNER)
+        self.now = 0.0
+        self.version = 0
+
+    @rule(
+        tried=arms,
+        incumbent=values,
+        region=st.sampled_from(["", "eu", "us"]),
+        features=st.sampled_from([[], FEATURES]),
+        older=st.booleans(),
+        age_s=st.floats(-10, 50),
+        incarnation=st.integers(0, 3),
+    )
+    def a_record_comes(self, tried, incumbent, region, features, older, age_s, incarnation):
+        self.version += 0 if older else 1
+        scope = SCOPES.get(region, "")
+        it = record(
+            *tried, incumbent=incumbent, version=self.version, features=features, scope=scope, incarnation=incarnation
+        )
+        self.following.take(f"{TUNER}/{scope}" if scope else TUNER, orjson.dumps(it), age_s, self.now)
+
+    @rule(garbage=st.binary(max_size=20) | st.sampled_from([b"{}", b'{"v":2}', b"null"]))
+    def garbage_comes(self, garbage):
+        self.following.take(TUNER, garbage, 0.0, self.now)
+
+    @rule(key=st.sampled_from([TUNER, *(f"{TUNER}/{scope}" for scope in SCOPES.values())]))
+    def a_record_is_deleted(self, key):
+        self.following.take(key, None, 0.0, self.now)
+
+    @rule(context=st.none() | st.fixed_dictionaries({"region": st.sampled_from(["eu", "us", "mars", 1])}))
+    def the_context_changes(self, context):
+        self.following.context = context
+
+    @rule(seconds=st.floats(0, 60))
+    def time_passes(self, seconds):
+        self.now += seconds
+
+    @invariant()
+    def every_unit_runs_legal_values(self):
+        answer = self.following.answer(self.now)
+        view = view_of(answer, "a", PARAMETERS, runs)
+        check(view)
+        assert (view.status is Status.STALE) == answer.lapsed
+        if answer.lapsed or not answer.arms:
+            assert view.runs == []
+
+
+TestFleet = Fleet.TestCase
+TestFleet.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)

@@ -1,0 +1,98 @@
+"""What the client sends is what the fold takes."""
+
+import orjson
+
+from oppertune.schemas.keys import values_hash
+from oppertune.streams.client.assignment import choose
+from oppertune.streams.client.following import Following
+from oppertune.streams.client.parameters import Parameters
+from oppertune.streams.client.recorder import Author, Recorder
+from oppertune.streams.client.snapshot import Run
+from oppertune.streams.client.view import view_of
+from world import World, spec
+
+PARAMETERS = Parameters({"mode": "slow", "pool": 10, "ratio": 0.5})
+
+
+class Instance:
+    """A client without Kafka: its parts, and a world to send to."""
+
+    def __init__(self, world, name, parameters=PARAMETERS):
+        self.world = world
+        self.parameters = parameters
+        self.author = Author("checkout", name, f"boot-{name}")
+        self.following = Following("checkout")
+        self.recorder = Recorder()
+
+    def follow(self):
+        for key, value in self.world.configs.items():
+            self.following.take(key, value, 0.0, 0.0)
+        return view_of(self.following.answer(0.0), self.author.instance, self.parameters, self._run)
+
+    def _run(self, record, arm, hash_):
+        run = Run(arm, record.scope, values_hash=hash_, interval_s=1.0, settle_s=0.0, inbox=self.recorder)
+        run.activate()
+        return run
+
+    def send(self, *events):
+        for event in events:
+            self.world.send(event.topic, orjson.loads(event.value))
+
+    def play(self, rewards):
+        own = self.follow().own
+        for reward in rewards:
+            own.record("reward", reward)
+        self.recorder.gather()
+        self.send(*self.recorder.report_all(self.author))
+
+
+def started(*instances):
+    world = World()
+    world.apply(spec(measurement={"interval_s": 1.0, "min_samples": 3 * len(instances), "min_duration_s": 0}))
+    world.fold()
+    made = [Instance(world, *given) for given in instances]
+    for instance in made:
+        instance.send(instance.author.presence(None, None))
+    world.fold()
+    return world, *made
+
+
+def test_rounds_are_played_from_presence_to_reward():
+    world, one, two = started(("one",), ("two",))
+    for round_ in range(1, 6):
+        for instance in (one, two):
+            own = instance.follow().own
+            assert own.values == world.config().arms[0].values
+            instance.send(instance.author.presence(None, own.request_id))
+        world.fold()
+        assert world.scope().open.activated_ms is not None
+        for instance in (one, two):
+            instance.play([0.25, 0.75, 0.5])
+        world.fold()
+        assert (world.rounds[-1].round, world.rounds[-1].reward) == (round_, 0.5)
+    assert world.dispositions("contexts") == {"applied": 12}
+    assert world.dispositions() == {"applied": 10}
+    assert world.letters == []
+
+
+def test_an_instance_that_had_to_default_is_refused_and_never_credited():
+    # "other" is a parameter that the spec does not know
+    world, odd = started(("odd", Parameters({"mode": "slow", "pool": 10, "ratio": 0.5, "other": 1})))
+    odd.play([0.5] * 5)
+    world.fold()
+    assert world.dispositions() == {"refused": 1}
+    assert world.rounds == []
+
+
+def test_a_goodbye_parks_the_scope():
+    world, one = started(("one",))
+    one.send(one.author.presence(None, None, leaving=True))
+    world.fold()
+    assert world.scope().presence == {}
+
+
+def test_hashes_of_values_in_effect_are_the_processors():
+    world, one = started(("one",))
+    own = one.follow().own
+    assert own.run.values_hash == values_hash(world.config().arms[0].values)
+    assert choose([(world.config().arms[0].share, own)], 0.999) is own
