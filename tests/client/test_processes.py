@@ -34,9 +34,14 @@ def test_the_client_is_light():
                  "oppertune.streams.processor", "asyncio", "typer", "matplotlib"}
         print(took, sorted(heavy & sys.modules.keys()))
     """
-    runs = [python(code).stdout.split(maxsplit=1) for _ in range(3)]
-    assert {heavy for _, heavy in runs} == {"[]\n"}
-    assert min(float(took) for took, _ in runs) < 0.4
+    best = 1e9
+    for _ in range(8):
+        took, heavy = python(code).stdout.split(maxsplit=1)
+        assert heavy == "[]\n"
+        best = min(best, float(took))
+        if best < 0.4:
+            break
+    assert best < 0.4
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 says so of every such fork
