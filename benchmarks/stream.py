@@ -29,14 +29,13 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from kafkas import LocalKafka, run_kafka, unique_prefix  # noqa: E402
-
-from oppertune.core.values import Integer, Real  # noqa: E402
-from oppertune.schemas import Command, ConfigRecord, JournalRecord, MetricEvent  # noqa: E402
-from oppertune.schemas.keys import partition_of  # noqa: E402
-from oppertune.streams.broker import BrokerSettings, create_topics, read_table, require_broker, topic_ids  # noqa: E402
-from oppertune.streams.client import TunerClient  # noqa: E402
-from oppertune.streams.processor import Partition, Received  # noqa: E402
+from kafkas import LocalKafka, run_kafka, unique_prefix
+from oppertune.core.values import Integer, Real
+from oppertune.schemas import Command, ConfigRecord, JournalRecord, MetricEvent
+from oppertune.schemas.keys import partition_of, values_hash
+from oppertune.streams.broker import BrokerSettings, create_topics, read_table, require_broker, topic_ids
+from oppertune.streams.client import TunerClient
+from oppertune.streams.processor import Partition, Received
 
 PARTITIONS = 4
 TUNERS = 100
@@ -294,14 +293,22 @@ def latency(settings: BrokerSettings, rounds: int) -> list[float]:
                 raise RuntimeError(f"no configuration came after metric {number}")
             changed.clear()
             time.sleep(0.03)  # twenty to thirty a second, as in the spike
-            run = client.snapshot().run
-            if run is None:
-                raise RuntimeError("the client runs no request")
+            snapshot = client.snapshot()
             event = MetricEvent(
-                v=1, id=f"l{number}", tuner=name, instance="app", boot="bench", seq=number, scope=run.scope, round=run.round,
-                arm=run.arm, request_id=run.request_id, values_hash=run.values_hash, interval_s=1.0, active_for_s=5.0,
+                v=1,
+                id=f"l{number}",
+                tuner=name,
+                instance="app",
+                boot="bench",
+                seq=number,
+                round=snapshot.round or 0,
+                arm=snapshot.arm or "",
+                request_id=snapshot.request_id or "none",
+                values_hash=values_hash(snapshot.values),
+                interval_s=1.0,
+                active_for_s=5.0,
                 metrics={"reward": 0.5 + 0.001 * (number % 7)},
-            )  # fmt: skip
+            )
             sent = time.perf_counter()
             producer.produce(settings.topic("metrics"), key=name, value=event.to_bytes())
             producer.poll(0)

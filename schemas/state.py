@@ -39,8 +39,8 @@ Disposition = Literal["applied", "duplicate", "late", "settling", "superseded", 
 class _Folded(BaseModel):
     """What the processor changes in place, many times per event.
 
-    Assigning a field is a plain assignment: pydantic's own costs three times an event's arithmetic. What is assigned was
-    checked where it came in, and is checked again when the record is read back.
+    Assigning a field is a plain assignment: pydantic's own costs three times an event's arithmetic. What is assigned
+    was checked where it came in, and is checked again when the record is read back.
     """
 
     if not TYPE_CHECKING:

@@ -451,7 +451,7 @@ class Tuner:
 
     def _begin_anew(self, spec: TunerSpec, command: Command, offset: int, now_ms: int, outcome: Outcome) -> None:
         """Another spec, or the same from the start: open rounds are superseded, learning starts anew."""
-        fresh = create(spec, command, offset, now_ms)  # a spec that cannot be used changes nothing
+        fresh = create(spec, command, max(offset, self.state.incarnation + 1), now_ms)  # a spec that cannot be used changes nothing
         self._supersede(now_ms, outcome, "a new spec was applied" if command.kind == "apply" else "the tuner was reset")
         same_contexts = spec.context.features == self.spec.context.features
         old_scopes, earlier = self.scopes, [*self.state.earlier, self.state.incarnation][-REMEMBERED_INCARNATIONS:]

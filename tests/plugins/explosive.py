@@ -1,4 +1,4 @@
-"""What a user's distribution may hold: an algorithm that raises in the end, and reward functions, one of them broken."""
+"""What a user's distribution may hold: an algorithm that raises in the end, and reward functions, one broken."""
 
 from oppertune.algorithms.base import Algorithm, _PredictResponse
 from oppertune.core.values import Categorical, Integer, Real
