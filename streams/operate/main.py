@@ -170,6 +170,28 @@ def topics_check(*, bootstrap: Bootstrap = LOCAL, prefix: Prefix = DEFAULT_PREFI
     _fail_on(problems)
 
 
+@topics.command("adopt", epilog="Example: oppertune topics adopt metrics -b kafka-1:9092")
+def topics_adopt(
+    topic: Annotated[str, typer.Argument(help="contexts, metrics or commands")],
+    *,
+    bootstrap: Bootstrap = LOCAL,
+    prefix: Prefix = DEFAULT_PREFIX,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a topic that was deleted and created again. Tuners keep what they learned; run it once.
+
+    Workers refuse such a topic: its new records look applied already. Stop them first; any that still runs is fenced.
+    """
+    from ..processor import SOURCES
+    from ..worker import WorkerSettings, adopt
+
+    if topic not in SOURCES:
+        raise typer.BadParameter(f"{topic!r} is none of {', '.join(SOURCES)}")
+    adopted = adopt(WorkerSettings(broker=_settings(bootstrap, prefix, embedded=False)), topic)
+    sentence = f"adopted on {len(adopted)} partitions" if adopted else "nothing to adopt: the topic is the one known"
+    _report({"topic": topic, "partitions": adopted}, sentence, as_json=as_json)
+
+
 @tuner.command("apply", epilog="Example: oppertune tuner apply checkout.yaml --reason 'try larger pools'")
 def tuner_apply(
     file: Annotated[Path, typer.Argument(help="a tuner spec, YAML or JSON")],

@@ -12,9 +12,10 @@ if __name__ != "oppertune.streams.worker":
         "install the project (pip install -e .)"
     )
 
+from .adopt import adopt
 from .exits import ExitCode
 from .run import run_worker
 from .settings import WorkerSettings
 from .status import PartitionStatus, WorkerStatus
 
-__all__ = ["ExitCode", "PartitionStatus", "WorkerSettings", "WorkerStatus", "run_worker"]
+__all__ = ["ExitCode", "PartitionStatus", "WorkerSettings", "WorkerStatus", "adopt", "run_worker"]

@@ -169,8 +169,8 @@ class Ownership:
         for number, topics in by_partition.items():
             if topics != sources:
                 raise Refused(
-                    f"of partition {number} only {', '.join(sorted(topics))} is assigned here: another worker reads "
-                    f"the rest. Is a topic missing? Have all workers the same version?"
+                    f"partition {number} is assigned here without {', '.join(sorted(sources - topics))}: is the topic "
+                    f"gone, or has another worker a part of this partition? All must have the same version"
                 )
         return set(by_partition)
 

@@ -341,7 +341,7 @@ def test_a_partition_of_which_another_worker_reads_a_source_is_refused(
     with pytest.raises(Ended):
         asyncio.run(scenario())
     assert ends[0].code == ExitCode.REFUSED
-    assert "of partition 0 only p.commands, p.contexts is assigned here" in str(ends[0])
+    assert "partition 0 is assigned here without p.metrics" in str(ends[0])
 
 
 def test_a_log_that_ends_before_what_was_applied_is_refused(monkeypatch: pytest.MonkeyPatch, ends: list[Ended]) -> None:
