@@ -40,7 +40,8 @@ def read_table(
                 raise BrokerUnreachable(
                     f"topic {settings.topic(topic)} could not be read to its end within {timeout_s:g} s"
                 )
-            for message in consumer.consume(10_000, 0.2):
+            # A consume of many messages waits for all of them: a short one returns soon after the last there is.
+            for message in consumer.consume(10_000, 0.02):
                 partition = message.partition()
                 error = message.error()
                 if error is None and partition is not None:
