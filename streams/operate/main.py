@@ -70,14 +70,20 @@ def _settings(bootstrap: str, prefix: str, *, embedded: bool) -> "BrokerSettings
     return settings
 
 
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     *,
-    version: Annotated[bool, typer.Option("--version", help="print the version and stop", is_eager=True)] = False,
+    version: Annotated[  # noqa: ARG001 - its callback does it all
+        bool, typer.Option("--version", help="print the version and stop", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
-    if version:
-        out.print(__version__, highlight=False)
-        raise typer.Exit
+    pass
 
 
 @app.command(epilog="Example: oppertune demo --seconds 60 --instances 4")
@@ -123,6 +129,9 @@ def worker(
         format="%(message)s" if err.is_terminal else "%(asctime)s %(levelname)s %(name)s %(message)s",
         handlers=[RichHandler(console=err, show_path=False)] if err.is_terminal else None,
     )
+    if log_level.lower() != "debug":
+        for noisy in ("faust", "mode", "aiokafka", "kafka", "oppertune.kafka"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
     settings = BrokerSettings(bootstrap=bootstrap, prefix=prefix, embedded=embedded)
     raise typer.Exit(run_worker(WorkerSettings(broker=settings)))
 

@@ -88,20 +88,23 @@ def show(view: TunerView) -> RenderableType:
     spec = state.spec
     applied = f"applied {_when(state.applied_ms)} by {state.author}{': ' + state.reason if state.reason else ''}"
     lines += [Text(f"{spec.algorithm.name}; {applied}"), Text(f"declared: {_values(spec, spec.declared())}")]
-    table = Table("context", "round", "instances", "last reward", "incumbent", "its reward", "confirmed", "outcomes")
     for scope in active_scopes(view):
-        table.add_row(
-            _context(scope),
-            str(scope.round),
-            str(len(scope.presence)),
-            _number(scope.last_reward),
-            _values(spec, scope.incumbent.values),
-            _number(scope.incumbent.reward),
-            f"round {scope.incumbent.since_round}" if scope.incumbent.confirmed else "declared",
-            ", ".join(f"{n} {what}" for what, n in scope.outcomes.items()) or "-",
-        )
-    lines.append(table)
+        lines += ["", *_scope(spec, scope)]
     return Group(*lines)
+
+
+def _scope(spec: TunerSpec, scope: ScopeState) -> list[Text]:
+    """A context's lines: narrow enough for any terminal."""
+    incumbent = scope.incumbent
+    origin = f"confirmed in round {incumbent.since_round}" if incumbent.confirmed else "declared"
+    outcomes = ", ".join(f"{number} {outcome}" for outcome, number in scope.outcomes.items())
+    trying = f", now {scope.open.kind}" if scope.open is not None else ", nobody is present"
+    return [
+        Text(f"context {_context(scope)}", style="bold") if scope.scope else Text("no context", style="bold"),
+        Text(f"  round {scope.round}{trying}; instances: {len(scope.presence)}"),
+        Text(f"  last reward {_number(scope.last_reward)}; rounds: {outcomes or 'none closed yet'}"),
+        Text(f"  incumbent ({origin}, reward {_number(incumbent.reward)}): {_values(spec, incumbent.values)}"),
+    ]
 
 
 def show_json(view: TunerView) -> dict[str, object]:

@@ -11,6 +11,7 @@ from itertools import groupby
 
 from ...core.errors import OppertuneError
 from ...schemas.events import Command, ContextEvent, MetricEvent
+from ...schemas.keys import scope_key
 from ...schemas.records import RoundRecord
 from ...schemas.state import Disposition
 from .decode import Event, NotUsed, dead_letter
@@ -111,11 +112,12 @@ class Cell:
         """Run a step on the live tuner and encode what it changed; what it wrote is then committed here too."""
         outcome, folded = Outcome(), Folded()
         step(outcome, folded)
+        folded.effects.state.update(dict.fromkeys(sorted(outcome.deleted_state)))
+        folded.effects.configs.update(dict.fromkeys(sorted(outcome.deleted_configs)))
+        if self.name in outcome.deleted_state:
+            self._tuner = None
         if self._tuner is not None:
-            effects = self._tuner.encode(outcome)
-            if self.name in outcome.deleted_state:
-                self._tuner = None
-            folded.effects.merge(effects)
+            folded.effects.merge(self._tuner.encode())
         folded.effects.rounds += [(r.tuner, r.to_bytes()) for r in outcome.rounds]
         folded.effects.rounds += [(m.event.tuner, _missed_record(m).to_bytes()) for m in outcome.missed.values()]
         for key, value in folded.effects.state.items():
@@ -152,13 +154,21 @@ class Cell:
     def _take_without_tuner(self, record: Received, event: Event, now_ms: int, outcome: Outcome) -> None:
         if isinstance(event, Command) and event.kind == "apply":
             self._tuner = create(parse_spec(event), event, record.offset, now_ms)
-            self.unreadable = ""
-            outcome.deleted_state |= self._committed.keys() - {self.name, f"{self.name}/"}
+            self._forget_unreadable(outcome, {self.name, f"{self.name}/"})
+        elif isinstance(event, Command) and event.kind == "delete" and self.unreadable:
+            self._forget_unreadable(outcome, set())
         elif self.unreadable:
             letter = not isinstance(event, ContextEvent)
             raise NotUsed("held", "unreadable", f"state of tuner {self.name!r}: {self.unreadable}", letter=letter)
         else:
             raise NotUsed("dead_letter", "unknown_tuner", f"there is no tuner {self.name!r}: apply a spec first")
+
+    def _forget_unreadable(self, outcome: Outcome, kept: set[str]) -> None:
+        """Delete records that no tuner speaks for any more, and the configurations that they stood for."""
+        for key in self._committed.keys() - kept:
+            outcome.deleted_state.add(key)
+            outcome.deleted_configs.add(scope_key(*key.split("/", 1)) if "/" in key else key)
+        self.unreadable = ""
 
     def _restore(self) -> None:
         """Decode the tuner from its committed records; where that fails, the tuner alone stands still."""

@@ -18,7 +18,6 @@ from .cell import Cell
 from .decode import Event, NotUsed, dead_letter, decode
 from .effects import SOURCES, Effects, Received
 
-
 _topic = attrgetter("topic")
 
 
@@ -176,7 +175,8 @@ class Partition:
             source.lost += lost
             source.gaps += spanned - held - lost
         source.next = account.next = run[-1].offset + 1
-        source.time_ms = max(source.time_ms, max(r.timestamp_ms for r in run))
+        newest_ms = max(r.timestamp_ms for r in run)
+        source.time_ms = max(source.time_ms, newest_ms)
         return run
 
     def _time(self, ends_ms: Mapping[str, int]) -> int:

@@ -13,6 +13,9 @@ RewardFunction = Callable[[Mapping[str, Summary]], float]
 
 ENTRY_POINTS = "oppertune.rewards"
 
+MAX_REWARD = 1e100
+"""A larger one is none: sums over rounds must not overflow."""
+
 
 def find_function(name: str) -> RewardFunction:
     """A reward function that the worker's operator has installed.
@@ -78,4 +81,4 @@ def reward_of(
     else:
         reward = metrics[objective.measured or "reward"].mean
     reward = scaled(reward, objective.range)
-    return reward if math.isfinite(reward) else None
+    return reward if abs(reward) <= MAX_REWARD else None  # false for NaN, too

@@ -111,7 +111,7 @@ class Tuner:
             raise ValueError(f"the tuner's own record is missing beside {', '.join(sorted(records))}")
         return cls(own, {k: s for k, s in scope_states.items() if s.incarnation == own.incarnation})
 
-    def encode(self, outcome: Outcome) -> Effects:
+    def encode(self) -> Effects:
         """Everything that changed, as records; then nothing counts as changed any more.
 
         Raises:
@@ -126,8 +126,6 @@ class Tuner:
                 self.scopes[name].learner = learned
                 self._changed_scopes.add(name)
         effects = Effects()
-        effects.state.update(dict.fromkeys(sorted(outcome.deleted_state)))
-        effects.configs.update(dict.fromkeys(sorted(outcome.deleted_configs)))
         if self._changed_self:
             effects.state[self.name] = self.state.to_bytes()
         for name in sorted(self._changed_scopes):
@@ -383,7 +381,8 @@ class Tuner:
     ) -> None:
         """Close a round: tell the learner, judge a confirmation, write the round's record."""
         told = None
-        if request.kind == "explore":
+        # A superseded round's learner is thrown away with it, and may be the very reason why.
+        if request.kind == "explore" and how != "superseded":
             learner = self.learner(scope.scope)
             if value is not None:
                 learner.tell(request.id, value)
@@ -451,7 +450,9 @@ class Tuner:
 
     def _begin_anew(self, spec: TunerSpec, command: Command, offset: int, now_ms: int, outcome: Outcome) -> None:
         """Another spec, or the same from the start: open rounds are superseded, learning starts anew."""
-        fresh = create(spec, command, max(offset, self.state.incarnation + 1), now_ms)  # a spec that cannot be used changes nothing
+        fresh = create(
+            spec, command, max(offset, self.state.incarnation + 1), now_ms
+        )  # a spec that cannot be used changes nothing
         self._supersede(now_ms, outcome, "a new spec was applied" if command.kind == "apply" else "the tuner was reset")
         same_contexts = spec.context.features == self.spec.context.features
         old_scopes, earlier = self.scopes, [*self.state.earlier, self.state.incarnation][-REMEMBERED_INCARNATIONS:]

@@ -1,5 +1,7 @@
 """A bad tuner costs itself: it is suspended, its metrics are held, and the others of the partition go on."""
 
+import pytest
+
 from world import SPEC, World, spec
 
 
@@ -128,3 +130,54 @@ def test_a_reward_function_that_raises_suspends_its_tuner():
     world.fold()
     world.play(1, 0.25)
     assert world.tuner().suspended.reason.startswith("ZeroDivisionError")
+
+
+@pytest.mark.parametrize("way_out", ["apply", "reset", "delete"])
+def test_a_learner_that_raises_at_everything_can_still_be_replaced(way_out, monkeypatch):
+    world = two_tuners()
+    for _ in range(3):
+        play(world, "bad")
+        world.fold()
+    world.restore()
+    monkeypatch.setattr("explosive.Explosive.abandon", _refuse)
+    monkeypatch.setattr("explosive.Explosive.set_state", _refuse)
+    if way_out == "apply":
+        world.apply(spec(name="bad"))
+    else:
+        world.command(way_out, "bad")
+    world.fold()
+    if way_out == "delete":
+        assert not {key for key in world.state | world.configs if key.startswith("bad")}
+    else:
+        assert world.tuner("bad").suspended is None
+        assert world.rounds[-1].outcome == "superseded"
+
+
+def _refuse(*_):
+    raise RuntimeError("no")
+
+
+def test_state_that_cannot_be_read_can_be_deleted():
+    world = two_tuners()
+    world.state["bad/"] = b"{broken"
+    world.restore()
+    world.command("delete", "bad")
+    world.fold()
+    assert world.letters == []
+    assert not {key for key in world.state | world.configs if key.startswith("bad")}
+    world.measured("a", 0.5, tuner="good")
+    world.fold()
+    assert world.dispositions() == {"applied": 1}
+
+
+def test_a_reward_beyond_all_bounds_is_none_and_suspends_nobody():
+    term = {"metric": "m", "aggregate": "mean", "goal": "maximize", "weight": 1e6, "scale": 1e-3}
+    world = World()
+    world.apply(spec(objective={"terms": [term]}))
+    world.here()
+    world.fold()
+    for _ in range(3):
+        world.send("metrics", world.metric_event(metrics={"m": 1e99}))
+    world.fold()
+    assert world.rounds[0].outcome == "skipped"
+    assert world.tuner().suspended is None
