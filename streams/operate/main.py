@@ -79,7 +79,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 @app.callback()
 def _root(
     *,
-    version: Annotated[  # noqa: ARG001 - its callback does it all
+    version: Annotated[
         bool, typer.Option("--version", help="print the version and stop", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
