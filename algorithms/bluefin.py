@@ -213,7 +213,7 @@ class BlueFin(Algorithm):
 
     def _draw(self) -> tuple[int, Vector]:
         """The next direction, uniform on the sphere, and its number."""
-        # One by one: to draw an array numpy lets go of the interpreter, and a busy worker has it back milliseconds later.
+        # One by one: for an array numpy lets go of the interpreter, and has it back in a busy worker only much later.
         direction = np.array([self._rng.normal() for _ in self.params])
         length = math.sqrt(float(direction @ direction))
         if length:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.values import Categorical
-from oppertune.streams.operate.demo import disk, load, workload
+from oppertune.streams.operate.demo import disk, load, run, workload
 from oppertune.streams.operate.demo.compare import Side, measure_side, p95_ms
 from oppertune.streams.operate.demo.disk import is_real_disk, pick_work_dir
 from oppertune.streams.operate.demo.load import RATE_PER_S, Load
@@ -172,8 +172,8 @@ class TestOrderStore:
             store._connection.set_trace_callback(statements.append)
             sizes = [len(store.operate(time.perf_counter())) for _ in range(24)]
             store._connection.set_trace_callback(None)
-        assert sizes == ([0] * 7 + [8]) * 3
-        assert statements.count("COMMIT") == 3
+        assert sizes == ([0] * 3 + [4]) * 6
+        assert statements.count("COMMIT") == 6
 
     def test_a_waiting_write_is_committed_when_it_is_due(self, tmp_path):
         with OrderStore(tmp_path / "a", write_share=1.0, seed=3) as store:
@@ -335,6 +335,41 @@ class TestCompare:
         assert store.values == values
         assert ops_per_s == pytest.approx(200.0, rel=0.2)
         assert len(latencies_s) == pytest.approx(100, abs=20)
+
+    def test_the_fleet_measures_both_sides_in_turns_and_at_the_same_moments(self):
+        tuned = {name: DECLARED | {"cache_size_kib": kib} for name, kib in (("read-heavy", 4000), ("write-heavy", 8000))}
+        members = [FakeMember(traffic, n) for n, traffic in enumerate(("read-heavy", "write-heavy", "read-heavy"))]
+        sides = run._compare(members, tuned, Console(file=io.StringIO()))
+        for member in members:
+            assert [o["values"] for o in member.orders] == [DECLARED, tuned[member.traffic]] * run.REPETITIONS
+        moments = {tuple(o["at_s"] for o in member.orders) for member in members}
+        assert len(moments) == 1, "a slow disk must slow all processes' same side"
+        gaps_s = [b - a for a, b in itertools.pairwise(moments.pop())]
+        assert min(gaps_s) > run.SETTLE_S + run.MEASURE_S, "no turn reaches into the next"
+        # Members 0 and 2 together: their p95 is that of the slower one, and their operations add up.
+        defaults, best = sides["read-heavy"]
+        assert defaults.p95_ms == pytest.approx([3.0] * run.REPETITIONS)
+        assert best.p95_ms == pytest.approx([0.3] * run.REPETITIONS)
+        assert defaults.ops_per_s == best.ops_per_s == [200.0] * run.REPETITIONS
+        assert sides["write-heavy"][1].p95_ms == pytest.approx([0.2] * run.REPETITIONS)
+
+
+class FakeMember:
+    """Stands in for a process of the fleet: the defaults take ``number + 1`` ms, anything else a tenth of that."""
+
+    def __init__(self, traffic, number):
+        self.traffic = traffic
+        self.takes_s = (number + 1) / 1000
+        self.orders = []
+        self.answers = []
+
+    def tell(self, order):
+        self.orders.append(order)
+        takes_s = self.takes_s if order["values"] == DECLARED else self.takes_s / 10
+        self.answers.append({"latencies_s": [takes_s] * 10, "ops_per_s": 100.0})
+
+    def hear(self):
+        return self.answers.pop(0)
 
 
 class TestDisk:
