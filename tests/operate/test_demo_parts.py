@@ -337,7 +337,9 @@ class TestCompare:
         assert len(latencies_s) == pytest.approx(100, abs=20)
 
     def test_the_fleet_measures_both_sides_in_turns_and_at_the_same_moments(self):
-        tuned = {name: DECLARED | {"cache_size_kib": kib} for name, kib in (("read-heavy", 4000), ("write-heavy", 8000))}
+        tuned = {
+            name: DECLARED | {"cache_size_kib": kib} for name, kib in (("read-heavy", 4000), ("write-heavy", 8000))
+        }
         members = [FakeMember(traffic, n) for n, traffic in enumerate(("read-heavy", "write-heavy", "read-heavy"))]
         sides = run._compare(members, tuned, Console(file=io.StringIO()))
         for member in members:
