@@ -76,7 +76,7 @@ def test_each_kind_of_fault_is_found_and_says_its_remedy(kafka):
     change = ConfigEntry("max.message.bytes", "1000", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, settings.topic("state"), incremental_configs=[change])
     admin.incremental_alter_configs([resource])[resource].result(10)
-    assert any("max.message.bytes" in str(p) for p in check_topics(settings))
+    wait_for(lambda: any("max.message.bytes" in str(p) for p in check_topics(settings)), "the change to be seen")
     delete_topics(settings)
     wait_for(lambda: len(check_topics(settings)) == len(TOPICS), "all topics to be missing")
     assert "topics create" in str(check_topics(settings)[0])
