@@ -21,9 +21,6 @@ from .base import (
     TunerName,
 )
 
-MAX_JOINT_ARMS = 4096
-"""The state of joint exponential weights grows with the product of the categories: more than this is refused."""
-
 Category = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 

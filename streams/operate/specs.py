@@ -6,8 +6,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from ...core.errors import InvalidInput, OppertuneError
 from ...schemas.base import explain
 from ...schemas.spec import TunerSpec
+from ..processor import learners
 from .codes import CommandFailed, ExitCode
 
 
@@ -29,7 +31,19 @@ def read_spec(path: Path) -> tuple[TunerSpec, dict[str, Any]]:
     if not isinstance(written, dict):
         raise CommandFailed(f"{path} holds no spec: a mapping with name and parameters is expected", ExitCode.INVALID)
     try:
-        return TunerSpec.model_validate(written), written
+        spec = TunerSpec.model_validate(written)
     except ValidationError as error:
         problems = explain(error, limit=20).replace("; ", "\n  ")
         raise CommandFailed(f"{path} is not a valid tuner spec:\n  {problems}", ExitCode.INVALID) from error
+    _try_learner(path, spec)
+    return spec, written
+
+
+def _try_learner(path: Path, spec: TunerSpec) -> None:
+    """Make the learner as a worker would. One that is not installed here may be installed there: the worker tells."""
+    try:
+        learners.build(spec, 0, "")
+    except InvalidInput as error:
+        raise CommandFailed(f"{path}: algorithm {spec.algorithm.name}: {error}", ExitCode.INVALID) from error
+    except OppertuneError:
+        return

@@ -101,6 +101,22 @@ def test_a_spec_that_does_not_validate_is_told_at_once_with_every_problem(tmp_pa
     assert run("tuner", "apply", str(tmp_path / "missing.yaml"), "--dry-run").returncode == 3
 
 
+def test_arguments_that_the_algorithm_refuses_are_told_at_once(tmp_path):
+    told = run(
+        "tuner", "apply", spec_file(tmp_path, "eta", algorithm={"name": "bluefin", "args": {"eta": -1}}), "--dry-run"
+    )
+    assert told.returncode == 3
+    assert "eta" in told.stderr
+    many = [
+        {"name": f"c{i}", "type": "categorical", "val": "0", "categories": [str(k) for k in range(10)]}
+        for i in range(4)
+    ]
+    joint = spec_file(tmp_path, "joint", parameters=many, algorithm={"name": "exponential_weights"})
+    told = run("tuner", "apply", joint, "--dry-run")
+    assert told.returncode == 3
+    assert "exponential_weights_slates" in told.stderr
+
+
 def test_a_dry_run_needs_no_broker():
     told = run(
         "tuner", "apply", str(ROOT / "examples" / "checkout.yaml"), "--dry-run", OPPERTUNE_BOOTSTRAP="127.0.0.1:1"
