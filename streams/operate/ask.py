@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from time import monotonic
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from ...core.errors import BrokerUnreachable
 from ...schemas.events import Command
@@ -49,6 +49,10 @@ def ask(settings: BrokerSettings, command: Command, *, timeout_s: float) -> Answ
             for message in consumer.consume(1000, 0.1):
                 if message.error() is None and (answer := _answer(settings, command, message)) is not None:
                     return answer
+    except KafkaException as error:
+        raise BrokerUnreachable(
+            f"the broker at {settings.bootstrap} fails: {error.args[0].str()}. Try again"
+        ) from error
     finally:
         consumer.close()
     raise CommandFailed(
@@ -61,12 +65,17 @@ def ask(settings: BrokerSettings, command: Command, *, timeout_s: float) -> Answ
 def _publish(settings: BrokerSettings, command: Command) -> None:
     failures: list[str] = []
     producer = Producer(settings.producer())
-    producer.produce(
-        settings.topic(Command.topic),
-        key=command.tuner,
-        value=command.to_bytes(),
-        on_delivery=lambda error, _: failures.append(str(error)) if error is not None else None,
-    )
+    try:
+        producer.produce(
+            settings.topic(Command.topic),
+            key=command.tuner,
+            value=command.to_bytes(),
+            on_delivery=lambda error, _: failures.append(str(error)) if error is not None else None,
+        )
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+            raise
+        raise CommandFailed("the spec is too large to be sent: declare fewer categories", ExitCode.INVALID) from error
     if producer.flush(30) or failures:
         raise BrokerUnreachable(f"the broker did not take the command: {', '.join(failures) or 'no answer in 30 s'}")
 

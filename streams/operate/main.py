@@ -8,12 +8,14 @@ import json
 import logging
 import sys
 import uuid
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.text import Text
 
 from ... import __version__
 from ...core.errors import BrokerUnreachable, MissingExtra, OppertuneError, TopicsInvalid
@@ -56,6 +58,16 @@ Name = Annotated[str, typer.Argument(help="the tuner's name")]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="seconds to wait for a worker's answer")]
 Author = Annotated[str, typer.Option("--author", envvar="OPPERTUNE_AUTHOR", help="who asks; default: you")]
 Reason = Annotated[str, typer.Option("--reason", help="why, for those who read it later")]
+
+
+class LogLevel(StrEnum):
+    """How much a worker says."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
 
 LOCAL = "localhost:9092"
 DEFAULT_PREFIX = "oppertune."
@@ -115,11 +127,15 @@ def worker(
     bootstrap: Bootstrap = LOCAL,
     prefix: Prefix = DEFAULT_PREFIX,
     embedded: Embedded = False,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
+    log_level: Annotated[
+        LogLevel, typer.Option(case_sensitive=False, help="debug shows what the Kafka libraries say, too")
+    ] = LogLevel.INFO,
 ) -> None:
     """Run a worker: it folds events, learns, and publishes configurations until it is stopped (SIGTERM).
 
     Start as many as you like, with the same options: they share the partitions, and take over from each other.
+    Its exit codes are for a supervisor: start it again, but for 0 (it was stopped) and 78 (topics or state are not as
+    they must be).
     """
     from ..broker import BrokerSettings
     from ..worker import WorkerSettings, run_worker
@@ -129,7 +145,7 @@ def worker(
         format="%(message)s" if err.is_terminal else "%(asctime)s %(levelname)s %(name)s %(message)s",
         handlers=[RichHandler(console=err, show_path=False)] if err.is_terminal else None,
     )
-    if log_level.lower() != "debug":
+    if log_level is not LogLevel.DEBUG:
         for noisy in ("faust", "mode", "aiokafka", "kafka", "oppertune.kafka"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
     settings = BrokerSettings(bootstrap=bootstrap, prefix=prefix, embedded=embedded)
@@ -306,12 +322,23 @@ def _must_exist(settings: "BrokerSettings", name: str) -> "TunerView":
 
 
 def _new_command(kind: str, name: str, author: str, reason: str, spec: dict[str, object] | None = None) -> "Command":
+    from pydantic import ValidationError
+
+    from ...schemas.base import explain
     from ...schemas.events import Command
 
-    who = author or getpass.getuser()
-    return Command.model_validate(
-        {"v": 1, "id": str(uuid.uuid4()), "kind": kind, "tuner": name, "author": who, "reason": reason, "spec": spec}
-    )
+    made = {"v": 1, "id": str(uuid.uuid4()), "kind": kind, "tuner": name, "author": author or _me(), "reason": reason}
+    try:
+        return Command.model_validate(made | {"spec": spec})
+    except ValidationError as error:
+        raise CommandFailed(f"no such command can be sent: {explain(error)}", ExitCode.USAGE) from error
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user has no name
+        return "unknown"
 
 
 def _command(settings: "BrokerSettings", command: "Command", timeout_s: float) -> "Answer":
@@ -325,7 +352,7 @@ def _report(data: dict[str, object], sentence: str, *, as_json: bool) -> None:
     if as_json:
         _print_json(data)
     else:
-        out.print(sentence)
+        out.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_json(data: object) -> None:
@@ -352,5 +379,5 @@ def main() -> None:
 
 
 def _end(error: Exception, code: ExitCode) -> None:
-    err.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+    err.print(Text.assemble(("error:", "red"), f" {error}"), soft_wrap=True)
     sys.exit(code)

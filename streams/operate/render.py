@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -43,15 +45,19 @@ def active_scopes(view: TunerView) -> list[ScopeState]:
 
 
 def list_table(views: Mapping[str, TunerView]) -> Table:
-    """All tuners, one a line."""
-    table = Table("tuner", "status", "algorithm", "contexts", "instances", "rounds", "incumbent reward")
+    """All tuners, one a line; the reward is the best of their incumbents'."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in ("tuner", "status", "algorithm"):
+        table.add_column(heading, overflow="fold", min_width=9)
+    for heading in ("contexts", "instances", "rounds", "reward"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for view in views.values():
         scopes = active_scopes(view)
         rewards = [s.incumbent.reward for s in scopes if s.incumbent.reward is not None]
         table.add_row(
-            view.name,
+            Text(view.name),
             _status(view),
-            view.state.spec.algorithm.name if view.state is not None else "-",
+            Text(view.state.spec.algorithm.name if view.state is not None else "-"),
             str(sum(1 for s in view.scopes if s.scope)),
             str(sum(len(s.presence) for s in scopes)),
             str(sum(s.round for s in scopes)),
@@ -78,32 +84,44 @@ def show(view: TunerView) -> RenderableType:
     """One tuner, whole."""
     head = Text.assemble(("tuner ", "bold"), (view.name, "bold"), "  ", _status(view))
     if view.state is None:
-        return Group(head, Text(f"its state cannot be read: {view.unreadable}", style="red"))
+        return Group(head, _unreadable(view))
     state = view.state
     lines: list[RenderableType] = [head]
+    if view.unreadable:
+        lines.append(_unreadable(view))
     if state.suspended is not None:
         where = f"{state.suspended.topic} offset {state.suspended.offset}, " if state.suspended.topic else ""
         lines.append(Text(f"suspended: {state.suspended.reason}", style="red"))
-        lines.append(Text(f"  at {where}{_when(state.suspended.time_ms)}; the fleet runs the incumbent"))
+        lines.append(_indented(f"at {where}{_when(state.suspended.time_ms)}; the fleet runs the incumbent"))
     spec = state.spec
     applied = f"applied {_when(state.applied_ms)} by {state.author}{': ' + state.reason if state.reason else ''}"
     lines += [Text(f"{spec.algorithm.name}; {applied}"), Text(f"declared: {_values(spec, spec.declared())}")]
     for scope in active_scopes(view):
-        lines += ["", *_scope(spec, scope)]
+        lines += ["", *_scope(spec, scope, still=state.paused or state.suspended is not None)]
     return Group(*lines)
 
 
-def _scope(spec: TunerSpec, scope: ScopeState) -> list[Text]:
+def _unreadable(view: TunerView) -> Text:
+    return Text(f"its state cannot be read: {view.unreadable or 'the record of the tuner itself is missing'}", "red")
+
+
+def _indented(line: str) -> RenderableType:
+    """A line whose rest stays indented where a terminal is too narrow for it."""
+    return Padding(Text(line), (0, 0, 0, 2), expand=False)
+
+
+def _scope(spec: TunerSpec, scope: ScopeState, *, still: bool) -> list[RenderableType]:
     """A context's lines: narrow enough for any terminal."""
     incumbent = scope.incumbent
+    known = "" if incumbent.reward is None else f"reward {_number(incumbent.reward)}, "
     origin = f"confirmed in round {incumbent.since_round}" if incumbent.confirmed else "declared"
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in scope.outcomes.items())
-    trying = f", now {scope.open.kind}" if scope.open is not None else ", nobody is present"
+    trying = "nobody is present" if scope.open is None else "standing still" if still else f"now {scope.open.kind}"
     return [
         Text(f"context {_context(scope)}", style="bold") if scope.scope else Text("no context", style="bold"),
-        Text(f"  round {scope.round}{trying}; instances: {len(scope.presence)}"),
-        Text(f"  last reward {_number(scope.last_reward)}; rounds: {outcomes or 'none closed yet'}"),
-        Text(f"  incumbent ({origin}, reward {_number(incumbent.reward)}): {_values(spec, incumbent.values)}"),
+        _indented(f"round {scope.round}, {trying}; instances: {len(scope.presence)}"),
+        _indented(f"last reward {_number(scope.last_reward)}; rounds: {outcomes or 'none closed yet'}"),
+        _indented(f"incumbent: {_values(spec, incumbent.values)} ({known}{origin})"),
     ]
 
 

@@ -1,8 +1,10 @@
 """Tuner specs from files: YAML or JSON, with errors that name the place."""
 
+import math
 from pathlib import Path
 from typing import Any
 
+import orjson
 import yaml
 from pydantic import ValidationError
 
@@ -31,6 +33,12 @@ def read_spec(path: Path) -> tuple[TunerSpec, dict[str, Any]]:
     if not isinstance(written, dict):
         raise CommandFailed(f"{path} holds no spec: a mapping with name and parameters is expected", ExitCode.INVALID)
     try:
+        orjson.dumps(written, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    except TypeError as error:  # YAML has dates, and keys that are no text
+        raise CommandFailed(f"{path} holds what JSON cannot: {error}. Put it in quotes", ExitCode.INVALID) from error
+    if place := _not_finite(written):
+        raise CommandFailed(f"{path} holds what JSON cannot: {place} is not a finite number", ExitCode.INVALID)
+    try:
         spec = TunerSpec.model_validate(written)
     except ValidationError as error:
         problems = explain(error, limit=20).replace("; ", "\n  ")
@@ -47,3 +55,11 @@ def _try_learner(path: Path, spec: TunerSpec) -> None:
         raise CommandFailed(f"{path}: algorithm {spec.algorithm.name}: {error}", ExitCode.INVALID) from error
     except OppertuneError:
         return
+
+
+def _not_finite(value: object, place: str = "") -> str:
+    """The place of the first number that is not finite, empty where all are."""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else place
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return next((found for key, one in below if (found := _not_finite(one, f"{place}.{key}".lstrip(".")))), "")

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from confluent_kafka import KafkaException
+
+from ...core.errors import BrokerUnreachable
 from ...schemas.keys import OFFSETS_KEY, partition_of, tuner_of
 from ...schemas.state import ScopeState, TunerState
 from ..broker import BrokerSettings, partition_count
@@ -48,7 +51,13 @@ def read_tuners(settings: BrokerSettings, name: str | None = None, *, timeout_s:
     count = partition_count(settings, "state")
     partitions = range(count) if name is None else [partition_of(name, count)]
     views: dict[str, TunerView] = {}
-    for records in read_table(settings, "state", partitions, timeout_s=timeout_s).values():
+    try:
+        tables = read_table(settings, "state", partitions, timeout_s=timeout_s)
+    except KafkaException as error:
+        raise BrokerUnreachable(
+            f"the broker at {settings.bootstrap} does not let state be read: {error.args[0].str()}"
+        ) from error
+    for records in tables.values():
         for key, value in records.items():
             if key != OFFSETS_KEY and name in {None, tuner_of(key)}:
                 _add(views.setdefault(tuner_of(key), TunerView(tuner_of(key))), key, value)
