@@ -1,6 +1,7 @@
 """Real Kafka brokers for tests, found where there are any, and waiting for conditions."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -30,10 +31,19 @@ def wait_for(condition: Callable[[], T], what: str, deadline_s: float = 15.0, ev
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, nor on the next one, which a local Kafka takes for itself.
+
+    Below the range from which the kernel takes ports for outgoing connections, one of which could come in between.
+    """
+    while True:
+        port = random.SystemRandom().randrange(15_000, 30_000)
+        with socket.socket() as probe, socket.socket() as following:
+            try:
+                probe.bind(("127.0.0.1", port))
+                following.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
 
 
 def answers(bootstrap: str, timeout_s: float = 1.0) -> bool:
@@ -67,15 +77,16 @@ class LocalKafka:
             )
         try:
             wait_for(self._answers_or_died, "Kafka to start", 40, every_s=0.1)
-        except AssertionError:
+        except AssertionError as error:
+            said = (self._folder / "log").read_text()[-3000:]
             self.close()
-            raise
+            raise AssertionError(f"{error}; it said:\n{said}") from error
         return self
 
     def _answers_or_died(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
-            raise AssertionError("Kafka ended:\n" + (self._folder / "log").read_text()[-3000:])
+            raise AssertionError("Kafka ended")
         return answers(self.bootstrap)
 
     def pause(self) -> None:

@@ -4,9 +4,9 @@ import json
 import re
 
 import pytest
-from kafkas import unique_prefix
 from typer.testing import CliRunner
 
+from kafkas import unique_prefix
 from oppertune.streams.operate.codes import CommandFailed, ExitCode
 from oppertune.streams.operate.main import app
 from oppertune.streams.operate.specs import read_spec
