@@ -4,10 +4,12 @@ import json
 import re
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from kafkas import unique_prefix
 from oppertune.streams.operate.codes import CommandFailed, ExitCode
+from oppertune.streams.operate.demo import run_demo
 from oppertune.streams.operate.main import app
 from oppertune.streams.operate.specs import read_spec
 
@@ -77,3 +79,9 @@ def test_adopting_where_nothing_was_recreated_says_so(kafka):
     adopted = CliRunner().invoke(app, ["topics", "adopt", "metrics", *where])
     assert adopted.exit_code == 0
     assert "nothing to adopt" in adopted.output
+
+
+def test_a_picture_that_cannot_be_written_is_told_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CommandFailed, match="--picture"):
+        run_demo(seconds=5, instances=2, bootstrap="", picture=tmp_path / "file" / "demo.png", console=Console())

@@ -31,6 +31,7 @@ from ...broker import (
     require_broker,
 )
 from ..ask import ask
+from ..codes import CommandFailed, ExitCode
 from .compare import Side
 from .disk import pick_work_dir
 from .picture import reward_picture
@@ -62,7 +63,7 @@ def run_demo(*, seconds: float, instances: int, bootstrap: str, picture: Path, c
     Returns:
         The results as plain data.
     """
-    picture.parent.mkdir(parents=True, exist_ok=True)  # now, not after a minute of work
+    _prepare(picture)
     base, warning = pick_work_dir()
     if warning:
         console.print(f"[yellow]{warning}[/yellow]")
@@ -83,6 +84,18 @@ def run_demo(*, seconds: float, instances: int, bootstrap: str, picture: Path, c
     result = _result(progress, incumbents, sides, picture)
     _show(result, sides, console)
     return result
+
+
+def _prepare(picture: Path) -> None:
+    """Make sure that the picture can be written: now, not after a minute of work."""
+    try:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        with picture.open("ab"):
+            pass
+    except OSError as error:
+        raise CommandFailed(
+            f"the picture cannot be written: {error}. Name a place with --picture", ExitCode.INVALID
+        ) from error
 
 
 @contextmanager
