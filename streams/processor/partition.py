@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
-from ...core.errors import OppertuneError, TopicRecreated
+from ...core.errors import InvalidState, OppertuneError, TopicRecreated, TopicsInvalid
 from ...schemas.keys import OFFSETS_KEY, tuner_of
 from ...schemas.records import Folded as FoldedSource
 from ...schemas.records import JournalRecord
@@ -49,13 +49,21 @@ class Partition:
 
         Raises:
             TopicRecreated: A source topic is not the one whose offsets were applied.
-            ValueError: The partition's own record cannot be read.
+            TopicsInvalid: The number of partitions has changed: tuners would be looked for where they are not.
+            InvalidState: The partition's own record cannot be read.
         """
+        offsets = PartitionOffsets(v=1, partition=partition, partitions=partitions, sources={})
         if OFFSETS_KEY in records:
-            offsets = PartitionOffsets.from_bytes(records[OFFSETS_KEY])
-        else:
-            offsets = PartitionOffsets(v=1, partition=partition, partitions=partitions, sources={})
-        offsets.partitions = partitions
+            try:
+                offsets = PartitionOffsets.from_bytes(records[OFFSETS_KEY])
+            except ValueError as error:
+                raise InvalidState(f"partition {partition}: what was applied of it cannot be read: {error}") from error
+        if offsets.partitions != partitions:
+            raise TopicsInvalid(
+                f"the topics have {partitions} partitions, and had {offsets.partitions} when partition {partition} was"
+                " last written: tuners would be looked for on others than theirs. Recreate the topics with as many as"
+                " there were, or under another prefix and apply the specs there"
+            )
         for topic in SOURCES:
             source = offsets.sources.setdefault(topic, SourceState())
             now = topic_ids.get(topic, "")

@@ -5,7 +5,7 @@ import math
 import orjson
 import pytest
 
-from oppertune.core.errors import TopicRecreated
+from oppertune.core.errors import InvalidState, TopicRecreated, TopicsInvalid
 from oppertune.schemas.keys import values_hash
 from oppertune.streams.processor import Partition, Received
 from world import SPEC, World, name_on, running, spec
@@ -359,6 +359,17 @@ def test_a_recreated_topic_is_refused():
     world.fold()
     with pytest.raises(TopicRecreated, match="topics adopt"):
         Partition.restore(0, 1, world.state, topic_ids={"metrics": "two"})
+
+
+def test_another_number_of_partitions_is_refused():
+    world = running()
+    with pytest.raises(TopicsInvalid, match="have 2 partitions, and had 1"):
+        Partition.restore(0, 2, world.state, topic_ids={})
+
+
+def test_a_partitions_own_record_that_cannot_be_read_is_refused():
+    with pytest.raises(InvalidState, match="partition 3"):
+        Partition.restore(3, 4, {"@offsets": b"{"}, topic_ids={})
 
 
 def test_gaps_and_lost_records_are_counted_and_stop_nothing():
