@@ -64,6 +64,7 @@ class LocalKafka:
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.bootstrap = f"127.0.0.1:{self._port}"
+        self.properties: list[str] = []
 
     @property
     def pid(self) -> int:
@@ -73,7 +74,10 @@ class LocalKafka:
     def start(self) -> Self:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._command, self._folder / "data", str(self._port)], stdout=log, stderr=log, start_new_session=True
+                [self._command, self._folder / "data", str(self._port), *self.properties],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         try:
             wait_for(self._answers_or_died, "Kafka to start", 40, every_s=0.1)

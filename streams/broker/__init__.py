@@ -1,7 +1,7 @@
 """Topics, connection settings, and the embedded broker."""
 
 from .embedded import EmbeddedBroker
-from .reach import require_broker
+from .reach import login_remedy, refuses_us, require_broker
 from .settings import BrokerSettings
 from .table import read_table
 from .topics import (
@@ -23,8 +23,10 @@ __all__ = [
     "check_topics",
     "create_topics",
     "delete_topics",
+    "login_remedy",
     "partition_count",
     "read_table",
+    "refuses_us",
     "require_broker",
     "topic_ids",
     "touch_topics",

@@ -1,67 +1,247 @@
-"""How to reach the broker: one place, for librdkafka and for Faust."""
+"""How to reach the broker: one model, for librdkafka and for Faust, from the environment, a file, and flags."""
 
+import difflib
 import logging
 import os
 import re
+import ssl
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from ...core.errors import InvalidArgument
 
 DEFAULT_BOOTSTRAP = "localhost:9092"
 DEFAULT_PREFIX = "oppertune."
+ENV_PREFIX = "OPPERTUNE_"
+ENV_CONFIG = "OPPERTUNE_CONFIG"
 
 _log = logging.getLogger("oppertune.kafka")
 
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,200}")  # what Kafka takes in a topic's name, with room for ours behind it
-_YES_OR_NO = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("", "0", "false", "no", "off"), False)
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+
+SECRETS = ("sasl_password", "ssl_key_password", "oauth_client_secret")
+"""Fields that are never printed; each may come from a file named by the field with ``_file`` behind it."""
+
+_OURS = {
+    "bootstrap.servers": "bootstrap",
+    "security.protocol": "security_protocol",
+    "sasl.mechanism": "sasl_mechanism",
+    "sasl.mechanisms": "sasl_mechanism",
+    "sasl.username": "sasl_username",
+    "sasl.password": "sasl_password",
+    "sasl.oauthbearer.token.endpoint.url": "oauth_token_url",
+    "sasl.oauthbearer.client.id": "oauth_client_id",
+    "sasl.oauthbearer.client.secret": "oauth_client_secret",
+    "sasl.oauthbearer.scope": "oauth_scope",
+    "ssl.ca.location": "ssl_ca",
+    "ssl.certificate.location": "ssl_certificate",
+    "ssl.key.location": "ssl_key",
+    "ssl.key.password": "ssl_key_password",
+    "ssl.endpoint.identification.algorithm": "ssl_verify_hostname",
+}
+"""librdkafka's settings that have a field of their own here: given otherwise, they would not reach Faust."""
+
+Secret = Annotated[SecretStr, Field(min_length=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerSettings:
-    """Where the broker is, and how its topics are named.
+class BrokerSettings(BaseModel):
+    """Where the broker is, who we are to it, and how its topics are named.
 
-    Attributes:
-        bootstrap: Addresses, ``host:port,host:port``.
-        prefix: Put before every topic's name, the consumer group and the transactional ids.
-        embedded: It is the embedded broker: what that cannot do (create or describe topics) is not asked of it. An
-            explicit setting, never guessed from time-outs.
-        extra: More librdkafka settings, such as those of TLS and SASL; they win over ours, but for those that results
-            hang on. Never printed: they may hold secrets.
+    Every field can be given in code, in the environment (``OPPERTUNE_SASL_USERNAME``), in a TOML file that
+    ``OPPERTUNE_CONFIG`` names, and, secrets excepted, by flags of the command line. :meth:`load` brings them together.
 
     Raises:
-        InvalidArgument: There is no address, or Kafka takes no topic with such a prefix.
+        InvalidArgument: A field is impossible, or fields contradict each other. Never shows a value of a secret.
     """
 
-    bootstrap: str = DEFAULT_BOOTSTRAP
-    prefix: str = DEFAULT_PREFIX
-    embedded: bool = False
-    extra: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    def __post_init__(self) -> None:
-        if not self.bootstrap.strip():
-            raise InvalidArgument("no broker is named: give --bootstrap host:port, or set OPPERTUNE_BOOTSTRAP")
-        if not _PREFIX.fullmatch(self.prefix):
-            raise InvalidArgument(
-                f"{self.prefix!r} cannot begin a topic's name: use up to 200 letters, digits and . _ - in --prefix"
+    bootstrap: str = Field(DEFAULT_BOOTSTRAP, description="addresses of brokers, `host:port,host:port`")
+    prefix: str = Field(
+        DEFAULT_PREFIX, description="put before every topic's name, the consumer group and the transactional ids"
+    )
+    embedded: bool = Field(
+        default=False,
+        description="it is the embedded broker: what that cannot do (create or describe topics) is not asked of it",
+    )
+    security_protocol: SecurityProtocol | None = Field(
+        None,
+        description="default: SASL_SSL where a SASL mechanism is given, SSL where a certificate is, else PLAINTEXT",
+    )
+    sasl_mechanism: SaslMechanism | None = Field(None, description="how to log in")
+    sasl_username: str | None = Field(None, description="user of PLAIN and SCRAM")
+    sasl_password: Secret | None = Field(None, description="password of PLAIN and SCRAM")
+    oauth_token_url: str | None = Field(None, description="OAUTHBEARER: where tokens are given for client credentials")
+    oauth_client_id: str | None = Field(None, description="OAUTHBEARER: the client's id")
+    oauth_client_secret: Secret | None = Field(None, description="OAUTHBEARER: the client's secret")
+    oauth_scope: str | None = Field(None, description="OAUTHBEARER: scope to ask for")
+    ssl_ca: Path | None = Field(
+        None, description="certificates of the authorities to trust, PEM; default: this machine's"
+    )
+    ssl_certificate: Path | None = Field(None, description="our own certificate, PEM, where brokers ask for one")
+    ssl_key: Path | None = Field(None, description="its private key, PEM")
+    ssl_key_password: Secret | None = Field(None, description="password of the private key")
+    ssl_verify_hostname: bool = Field(
+        default=True, description="whether the broker's certificate must be of its host's name"
+    )
+    partitions: int = Field(8, ge=1, le=1000, description="of each topic, where `topics create` makes it")
+    replication: int = Field(1, ge=1, le=10, description="copies of each partition, where `topics create` makes it")
+    librdkafka: dict[str, str] = Field(
+        {},
+        repr=False,
+        description="more librdkafka settings by their own names; they win over ours, but for those that results hang"
+        " on, and do not reach the worker's consumer, which is Faust's",
+    )
+
+    def __init__(self, bootstrap: str = DEFAULT_BOOTSTRAP, prefix: str = DEFAULT_PREFIX, **others: Any) -> None:  # noqa: ANN401 - pydantic checks them
+        try:
+            super().__init__(bootstrap=bootstrap, prefix=prefix, **others)
+        except ValidationError as error:
+            raise InvalidArgument(_explain(error)) from None  # its own text could show more than ours
+
+    def __hash__(self) -> int:
+        return hash((self.bootstrap, self.prefix, self.sasl_username))
+
+    # -- checks
+
+    @field_validator("bootstrap")
+    @classmethod
+    def _has_an_address(cls, bootstrap: str) -> str:
+        if not bootstrap.strip():
+            raise ValueError("no broker is named: give --bootstrap host:port, or set OPPERTUNE_BOOTSTRAP")
+        return bootstrap
+
+    @field_validator("prefix")
+    @classmethod
+    def _can_begin_a_topic(cls, prefix: str) -> str:
+        if not _PREFIX.fullmatch(prefix):
+            raise ValueError(
+                f"{prefix!r} cannot begin a topic's name: use up to 200 letters, digits and . _ - in --prefix"
             )
+        return prefix
+
+    @field_validator("ssl_ca", "ssl_certificate", "ssl_key")
+    @classmethod
+    def _is_there(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_file():
+            raise ValueError(f"there is no file {path}")
+        return path
+
+    @field_validator("librdkafka")
+    @classmethod
+    def _has_no_field_of_its_own(cls, given: dict[str, str]) -> dict[str, str]:
+        for name in given.keys() & _OURS.keys():
+            raise ValueError(f"give {_OURS[name]} instead of librdkafka's {name}, which would not reach Faust")
+        return given
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        sasl = {"sasl_username": self.sasl_username, "sasl_password": self.sasl_password}
+        oauth = {
+            "oauth_token_url": self.oauth_token_url,
+            "oauth_client_id": self.oauth_client_id,
+            "oauth_client_secret": self.oauth_client_secret,
+        }
+        needed = {None: {}, "OAUTHBEARER": oauth}.get(self.sasl_mechanism, sasl)
+        if missing := [name for name, value in needed.items() if value is None]:
+            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} needs {' and '.join(missing)}")
+        if unused := [name for name, value in (sasl | oauth).items() if value is not None and name not in needed]:
+            which = f"sasl_mechanism {self.sasl_mechanism}" if self.sasl_mechanism else "no sasl_mechanism"
+            raise ValueError(f"{', '.join(unused)} given, with {which}: name the one that goes with it")
+        if (self.ssl_certificate is None) != (self.ssl_key is None):
+            raise ValueError("ssl_certificate and ssl_key go together")
+        if "SASL" in self.protocol and self.sasl_mechanism is None:
+            raise ValueError(f"security_protocol {self.protocol} needs a sasl_mechanism")
+        if "SASL" not in self.protocol and self.sasl_mechanism is not None:
+            raise ValueError(f"sasl_mechanism is given: security_protocol must be SASL_SSL, not {self.protocol}")
+        if not self.encrypted and (self.ssl_ca or self.ssl_certificate):
+            raise ValueError(f"certificates are given: security_protocol must be SSL or SASL_SSL, not {self.protocol}")
+        return self
+
+    # -- where they come from
 
     @classmethod
-    def from_env(cls) -> Self:
-        """Settings from ``OPPERTUNE_BOOTSTRAP``, ``OPPERTUNE_PREFIX`` and ``OPPERTUNE_EMBEDDED`` (``1`` for yes).
+    def load(cls, config: Path | None = None, **given: Any) -> "BrokerSettings":  # noqa: ANN401 - checked as fields
+        """Settings from all their sources: what is given here, else the environment, else the file, else defaults.
+
+        Args:
+            config: A TOML file with fields by name; default: the one that ``OPPERTUNE_CONFIG`` names, if any.
+            given: Fields; those that are ``None`` count as not given.
 
         Raises:
-            InvalidArgument: One of them is impossible.
+            InvalidArgument: A field or the file is impossible; the message names it.
         """
-        embedded = os.environ.get("OPPERTUNE_EMBEDDED", "")
-        if embedded.lower() not in _YES_OR_NO:
-            raise InvalidArgument(f"OPPERTUNE_EMBEDDED is {embedded!r}: set it to 1 or 0")
-        return cls(
-            bootstrap=os.environ.get("OPPERTUNE_BOOTSTRAP", DEFAULT_BOOTSTRAP),
-            prefix=os.environ.get("OPPERTUNE_PREFIX", DEFAULT_PREFIX),
-            embedded=_YES_OR_NO[embedded.lower()],
-        )
+        named = os.environ.get(ENV_CONFIG)
+        path = config or (Path(named) if named else None)
+        values = _from_file(path) if path is not None else {}
+        values |= _from_environment()
+        values |= {name: value for name, value in given.items() if value is not None}
+        settings = cls(**_with_secrets(values))
+        if settings.embedded:  # it knows no login: that of the environment is another broker's
+            return cls(settings.bootstrap, settings.prefix, embedded=True)
+        return settings
+
+    @classmethod
+    def from_env(cls) -> "BrokerSettings":
+        """Settings from the environment, and the file that it names: :meth:`load` with nothing given."""
+        return cls.load()
+
+    # -- what follows from them
+
+    @property
+    def protocol(self) -> SecurityProtocol:
+        """The security protocol, worked out where it was not given: never SASL without TLS unless asked for."""
+        if self.security_protocol is not None:
+            return self.security_protocol
+        if self.sasl_mechanism is not None:
+            return "SASL_SSL"
+        return "SSL" if self.ssl_ca is not None or self.ssl_certificate is not None else "PLAINTEXT"
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the connection is a TLS one."""
+        return self.protocol in {"SSL", "SASL_SSL"}
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """The TLS settings as Python's ssl has them; ``None`` where the connection is not encrypted.
+
+        Raises:
+            InvalidArgument: A certificate or key cannot be read; the message names the field.
+        """
+        if not self.encrypted:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ssl_ca)
+        except (ssl.SSLError, OSError) as error:
+            raise InvalidArgument(f"ssl_ca: {self.ssl_ca} holds no certificate in PEM ({_reason(error)})") from error
+        context.check_hostname = self.ssl_verify_hostname
+        if self.ssl_certificate is not None:
+            try:
+                context.load_cert_chain(
+                    self.ssl_certificate, self.ssl_key, password=lambda: _plain(self.ssl_key_password) or ""
+                )
+            except (ssl.SSLError, OSError) as error:
+                raise InvalidArgument(
+                    f"ssl_certificate, ssl_key or ssl_key_password: {self.ssl_certificate} and {self.ssl_key} cannot be"
+                    f" used together ({_reason(error)})"
+                ) from error
+        return context
 
     def topic(self, name: str) -> str:
         """A topic's full name."""
@@ -76,7 +256,28 @@ class BrokerSettings:
             "socket.timeout.ms": 20_000,
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 1_000,
-        } | dict(self.extra)
+        } | {**self._security(), **self.librdkafka}
+
+    def _security(self) -> dict[str, Any]:
+        if self.protocol == "PLAINTEXT":
+            return {}
+        named = {
+            "security.protocol": self.protocol,
+            "sasl.mechanism": self.sasl_mechanism,
+            "sasl.username": self.sasl_username,
+            "sasl.password": _plain(self.sasl_password),
+            "sasl.oauthbearer.method": "oidc" if self.sasl_mechanism == "OAUTHBEARER" else None,
+            "sasl.oauthbearer.token.endpoint.url": self.oauth_token_url,
+            "sasl.oauthbearer.client.id": self.oauth_client_id,
+            "sasl.oauthbearer.client.secret": _plain(self.oauth_client_secret),
+            "sasl.oauthbearer.scope": self.oauth_scope,
+            "ssl.ca.location": self.ssl_ca,
+            "ssl.certificate.location": self.ssl_certificate,
+            "ssl.key.location": self.ssl_key,
+            "ssl.key.password": _plain(self.ssl_key_password),
+            "ssl.endpoint.identification.algorithm": None if self.ssl_verify_hostname else "none",
+        }
+        return {name: str(value) for name, value in named.items() if value is not None}
 
     def producer(self) -> dict[str, Any]:
         """A producer whose records land where Java's would."""
@@ -102,10 +303,65 @@ class BrokerSettings:
             "isolation.level": "read_committed",
         }
 
-    def faust_url(self) -> str:
-        """The addresses as Faust takes them."""
-        return ";".join(f"kafka://{address.strip()}" for address in self.bootstrap.split(","))
 
-    def faust_credentials(self) -> object | None:
-        """Faust's form of the security settings: none yet."""
-        return None
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret is not None else None
+
+
+def _reason(error: OSError) -> str:
+    return getattr(error, "reason", None) or error.strerror or type(error).__name__
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidArgument(f"cannot read the settings in {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"the settings in {path} are no TOML: {error}") from None  # its text shows no values
+
+
+def _from_environment() -> dict[str, Any]:
+    """Fields that the environment names, as text; imports late what would cost every client 50 ms."""
+    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict  # noqa: PLC0415 - see above
+    from pydantic_settings.exceptions import SettingsError  # noqa: PLC0415 - as above
+
+    class Environment(BaseSettings):
+        model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True)
+
+    kinds: dict[str, Any] = dict.fromkeys(_NAMES, (str | None, None)) | {"librdkafka": (dict[str, str] | None, None)}
+    try:
+        return EnvSettingsSource(create_model("Environment", __base__=Environment, **kinds))()
+    except SettingsError as error:
+        raise InvalidArgument(f"{ENV_PREFIX}LIBRDKAFKA must be a JSON object of librdkafka's settings") from error
+
+
+def _with_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields, with secrets read from the files that are named instead of them."""
+    fields = dict(values)
+    for name in SECRETS:
+        path = fields.pop(f"{name}_file", None)
+        if path is None or fields.get(name) is not None:
+            continue
+        try:
+            fields[name] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidArgument(f"{name}_file: cannot read {path}: {getattr(error, 'strerror', error)}") from error
+    return fields
+
+
+def _explain(error: ValidationError) -> str:
+    """What is wrong, a sentence each, naming fields and their variables, and showing no value."""
+    sentences = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, _NAMES, n=1)
+            sentences.append(f"there is no setting {name!r}" + (f": is {near[0]} meant?" if near else ""))
+        else:
+            said = problem["msg"].removeprefix("Value error, ")
+            sentences.append(f"{name} ({ENV_PREFIX}{name.upper()}): {said}" if name else said)
+    return "settings of the connection to Kafka: " + "; ".join(sentences)
+
+
+_NAMES = (*BrokerSettings.model_fields, *(f"{name}_file" for name in SECRETS))

@@ -7,7 +7,6 @@ import re
 import uuid
 import weakref
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -95,8 +94,7 @@ class TunerClient:
         self._tuner = tuner
         self._parameters = Parameters(parameters)
         if not isinstance(settings, BrokerSettings):
-            given = BrokerSettings.from_env()
-            settings = given if settings is None else replace(given, bootstrap=settings)
+            settings = BrokerSettings.load(bootstrap=settings)
         self._settings = settings
         self._instance = instance
         self._auto_activate = auto_activate

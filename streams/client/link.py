@@ -15,7 +15,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from ...schemas.keys import partition_of, tuner_of
-from ..broker import BrokerSettings
+from ..broker import BrokerSettings, login_remedy, refuses_us
 from .recorder import Event
 
 _log = logging.getLogger(__name__)
@@ -73,6 +73,7 @@ class Link:
         self._waiting: deque[Event] = deque()
         self._waiting_bytes = 0
         self._in_flight: set[Event] = set()
+        self._refusal = ""
         self._broken = False
         self._retry_at = 0.0
         self._reported_at = -REPORT_EVERY_S
@@ -98,7 +99,10 @@ class Link:
             partitions = self._partitions(self._consumer)
         except KafkaException as error:
             self._retry_at = monotonic() + RETRY_S
-            self._wrong(f"no broker answers at {self._settings.bootstrap}: {error.args[0].str()}")
+            self._refusal = ""
+            if self._consumer is not None:
+                self._consumer.poll(0)  # where it was told why
+            self._wrong(self._refusal or f"no broker answers at {self._settings.bootstrap}: {error.args[0].str()}")
             return
         if partitions is None:
             self._retry_at = monotonic() + RETRY_S
@@ -252,7 +256,10 @@ class Link:
         return {"error_cb": self._noticed, "log_level": 2}  # what it logs of an absent broker, we say once a minute
 
     def _noticed(self, error: KafkaError) -> None:
-        self._wrong(f"{self._settings.bootstrap}: {error.str()}")
+        said = f"{self._settings.bootstrap}: {error.str()}"
+        if refuses_us(error):
+            said = self._refusal = f"{said}. {login_remedy(error, self._settings)}"
+        self._wrong(said)
 
     def renew(self) -> None:
         """Connect anew with new handles: these may never deliver again. ``configs`` is read from its beginning."""

@@ -24,7 +24,7 @@ def parse(arguments: list[str] | None = None) -> WorkerSettings:
         kind = int if field.type is int else float
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
     given = parser.parse_args(arguments)
-    broker = BrokerSettings(bootstrap=given.bootstrap, prefix=given.prefix, embedded=given.embedded)
+    broker = BrokerSettings.load(bootstrap=given.bootstrap, prefix=given.prefix, embedded=given.embedded or None)
     return WorkerSettings(broker, **{f.name: getattr(given, f.name) for f in timings})
 
 

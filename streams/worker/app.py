@@ -5,6 +5,8 @@ from pathlib import Path
 import faust
 
 from ..processor import SOURCES
+from .credentials import faust_credentials, faust_url
+from .logs import keep_secrets
 from .ownership import Ownership
 from .settings import WorkerSettings
 from .transport import Batch, Batches, Transport
@@ -23,9 +25,11 @@ def create_app(settings: WorkerSettings, ownership: Ownership, directory: Path) 
         ownership: Says where reading begins, and takes the batches.
         directory: An existing folder; Faust makes empty folders in it.
     """
+    keep_secrets()
     app = faust.App(
         settings.group,
-        broker=settings.broker.faust_url(),
+        broker=faust_url(settings.broker),
+        broker_credentials=faust_credentials(settings.broker),
         broker_client_id=settings.group,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.heartbeat_s,

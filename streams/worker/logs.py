@@ -1,4 +1,4 @@
-"""Logging that stays readable while a broker is away: Faust and aiokafka then write some 50 error lines a second."""
+"""Logging that stays readable while a broker is away, and tells no secrets."""
 
 import logging
 from time import monotonic
@@ -8,8 +8,19 @@ _PER_S = 10.0
 _NOISY = ("aiokafka", "faust", "mode")
 
 
+def keep_secrets() -> None:
+    """At its level debug, aiokafka logs every request whole, that of the login with the password included: never."""
+    logging.getLogger("aiokafka.conn").addFilter(_no_requests)
+
+
+def _no_requests(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
+
+
 class RateLimit(logging.Filter):
-    """Lets the first few records of a place in the code through, then one every ten seconds, saying how many it held.
+    """Keeps a log readable while a broker is away, when Faust and aiokafka write some 50 error lines a second.
+
+    Lets the first few records of a place in the code through, then one every ten seconds, saying how many it held.
 
     Only for loggers below Faust's and aiokafka's names. Put it on handlers: a filter on a logger does not see what is
     logged to its children.

@@ -33,10 +33,10 @@ def listener(*, hangs_up: bool) -> Iterator[str]:
             thread.join()
 
 
-def refused(bootstrap: str, timeout_s: float, **extra: str) -> str:
+def refused(bootstrap: str, timeout_s: float, **others: str) -> str:
     began = time.monotonic()
     with pytest.raises(BrokerUnreachable) as caught:
-        require_broker(BrokerSettings(bootstrap=bootstrap, extra=extra), timeout_s=timeout_s)
+        require_broker(BrokerSettings(bootstrap=bootstrap, **others), timeout_s=timeout_s)
     assert time.monotonic() - began < timeout_s + 1
     return str(caught.value)
 
@@ -50,23 +50,26 @@ def test_a_broker_that_says_nothing():
 
 def test_something_that_hangs_up():
     with listener(hangs_up=True) as address:
-        assert "security.protocol" in refused(address, 2)
+        assert "security_protocol than PLAINTEXT" in refused(address, 2)
 
 
 @pytest.mark.kafka
 def test_a_broker_that_is_asked_for_tls_and_has_none(kafka):
-    said = refused(kafka, 3, **{"security.protocol": "ssl"})
+    said = refused(kafka, 3, security_protocol="SSL")
     assert "SSL handshake failed" in said
-    assert "Correct the user, the password or the certificates, and security.protocol" in said
+    assert "Correct security_protocol (OPPERTUNE_SECURITY_PROTOCOL)" in said
 
 
 @pytest.mark.parametrize(
     ("extra", "said"),
-    [({"sasl.pasword": "hunter2"}, "No such configuration property"), ({"security.protocol": "tcp"}, "Invalid value")],
+    [
+        ({"sasl.pasword": "hunter2"}, "No such configuration property"),
+        ({"socket.keepalive.enable": "perhaps"}, "Expected bool"),
+    ],
 )
 def test_a_setting_that_librdkafka_does_not_know_is_named(extra, said):
     with pytest.raises(InvalidArgument, match=said) as caught:
-        require_broker(BrokerSettings(extra=extra))
+        require_broker(BrokerSettings(librdkafka=extra))
     assert "hunter2" not in str(caught.value)
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
@@ -18,7 +19,7 @@ def test_settings_come_from_the_environment(monkeypatch):
     assert BrokerSettings.from_env() == BrokerSettings(bootstrap="a:1,b:2", prefix="shop.", embedded=True)
     assert BrokerSettings.from_env().topic("state") == "shop.state"
     monkeypatch.setenv("OPPERTUNE_EMBEDDED", "perhaps")
-    with pytest.raises(InvalidArgument, match="OPPERTUNE_EMBEDDED is 'perhaps': set it to 1 or 0"):
+    with pytest.raises(InvalidArgument, match=r"embedded \(OPPERTUNE_EMBEDDED\): .*valid boolean"):
         BrokerSettings.from_env()
 
 
@@ -35,7 +36,7 @@ def test_no_address_says_how_to_give_one():
 
 def test_extra_settings_win_over_ours_but_for_those_that_results_hang_on():
     extra = {"linger.ms": "0", "partitioner": "random", "isolation.level": "read_uncommitted", "client.id": "shop"}
-    settings = BrokerSettings(extra=extra)
+    settings = BrokerSettings(librdkafka=extra)
     assert settings.producer()["linger.ms"] == "0"
     assert settings.producer()["client.id"] == "shop"
     assert settings.producer()["partitioner"] == "murmur2_random"
@@ -43,7 +44,97 @@ def test_extra_settings_win_over_ours_but_for_those_that_results_hang_on():
 
 
 def test_settings_can_be_kept_in_sets():
-    assert len({BrokerSettings(extra={"a": "b"}), BrokerSettings(extra={"a": "b"})}) == 1
+    assert len({BrokerSettings(librdkafka={"a": "b"}), BrokerSettings(librdkafka={"a": "b"})}) == 1
+
+
+LOGIN = {"sasl_mechanism": "SCRAM-SHA-256", "sasl_username": "shop", "sasl_password": "hunter2"}
+
+
+def test_code_wins_over_the_environment_and_that_over_the_file(monkeypatch, tmp_path):
+    file = tmp_path / "oppertune.toml"
+    file.write_text("""
+bootstrap = "file:1"
+prefix = "file."
+partitions = 12
+sasl_mechanism = "PLAIN"
+sasl_username = "file"
+sasl_password = "hunter2"
+[librdkafka]
+"socket.keepalive.enable" = "true"
+""")
+    monkeypatch.setenv("OPPERTUNE_CONFIG", str(file))
+    monkeypatch.setenv("OPPERTUNE_PREFIX", "env.")
+    monkeypatch.setenv("OPPERTUNE_SASL_USERNAME", "env")
+    settings = BrokerSettings.load(sasl_username="code", bootstrap=None)
+    assert (settings.bootstrap, settings.prefix, settings.sasl_username) == ("file:1", "env.", "code")
+    assert (settings.partitions, settings.protocol) == (12, "SASL_SSL")
+    assert settings.confluent()["socket.keepalive.enable"] == "true"
+    assert settings.confluent()["sasl.password"] == "hunter2"
+    file.write_text('prefx = "shop."')
+    with pytest.raises(InvalidArgument, match="no setting 'prefx': is prefix meant"):
+        BrokerSettings.load()
+    file.write_text("prefix = shop")
+    with pytest.raises(InvalidArgument, match="are no TOML"):
+        BrokerSettings.load()
+    with pytest.raises(InvalidArgument, match=r"cannot read the settings in nowhere\.toml"):
+        BrokerSettings.load(Path("nowhere.toml"))
+
+
+def test_secrets_come_from_files_too(monkeypatch, tmp_path):
+    (tmp_path / "password").write_text("hunter2\n")
+    monkeypatch.setenv("OPPERTUNE_SASL_PASSWORD_FILE", str(tmp_path / "password"))
+    settings = BrokerSettings.load(sasl_mechanism="PLAIN", sasl_username="shop")
+    assert settings.confluent()["sasl.password"] == "hunter2"
+    monkeypatch.setenv("OPPERTUNE_SASL_PASSWORD_FILE", str(tmp_path / "none"))
+    with pytest.raises(InvalidArgument, match="sasl_password_file: cannot read"):
+        BrokerSettings.load(sasl_mechanism="PLAIN", sasl_username="shop")
+
+
+def test_settings_never_show_their_secrets():
+    given = LOGIN | {"ssl_key_password": "hunter3", "librdkafka": {"some.password": "hunter4"}}
+    settings = BrokerSettings(**given)
+    assert settings.confluent()["sasl.password"] == "hunter2"
+    assert "hunter" not in repr(settings) + str(settings)
+    with pytest.raises(InvalidArgument) as caught:
+        BrokerSettings(**given, sasl_passwort="hunter5")
+    assert "hunter" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"sasl_mechanism": "SCRAM"}, r"sasl_mechanism \(OPPERTUNE_SASL_MECHANISM\): .*'SCRAM-SHA-256'"),
+        ({"sasl_mechanism": "PLAIN", "sasl_username": "shop"}, "PLAIN needs sasl_password"),
+        ({"sasl_mechanism": "OAUTHBEARER"}, "needs oauth_token_url and oauth_client_id and oauth_client_secret"),
+        ({"sasl_password": "hunter2"}, "sasl_password given, with no sasl_mechanism"),
+        (LOGIN | {"oauth_client_id": "shop"}, "oauth_client_id given, with sasl_mechanism SCRAM-SHA-256"),
+        (LOGIN | {"security_protocol": "SSL"}, "security_protocol must be SASL_SSL, not SSL"),
+        ({"security_protocol": "SASL_SSL"}, "needs a sasl_mechanism"),
+        ({"ssl_ca": __file__, "security_protocol": "PLAINTEXT"}, "must be SSL or SASL_SSL, not PLAINTEXT"),
+        ({"ssl_ca": "/nowhere/ca.pem"}, r"ssl_ca \(OPPERTUNE_SSL_CA\): there is no file /nowhere/ca.pem"),
+        ({"ssl_certificate": __file__}, "ssl_certificate and ssl_key go together"),
+        ({"librdkafka": {"sasl.password": "hunter2"}}, "give sasl_password instead of librdkafka's sasl.password"),
+        ({"partitions": 0}, r"partitions \(OPPERTUNE_PARTITIONS\)"),
+    ],
+)
+def test_what_does_not_go_together_is_named(given, said):
+    with pytest.raises(InvalidArgument, match=said) as caught:
+        BrokerSettings(**given)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_password_goes_without_tls_only_where_that_is_asked_for():
+    assert BrokerSettings(**LOGIN).confluent()["security.protocol"] == "SASL_SSL"
+    assert BrokerSettings(**LOGIN, security_protocol="SASL_PLAINTEXT").protocol == "SASL_PLAINTEXT"
+    assert BrokerSettings(ssl_ca=__file__).protocol == "SSL"
+
+
+def test_a_file_that_is_no_certificate_is_named():
+    with pytest.raises(InvalidArgument, match=r"ssl_ca: .*test_settings.py holds no certificate"):
+        BrokerSettings(ssl_ca=__file__).ssl_context()
+    with pytest.raises(InvalidArgument, match="ssl_certificate, ssl_key or ssl_key_password"):
+        BrokerSettings(ssl_certificate=__file__, ssl_key=__file__).ssl_context()
 
 
 def test_librdkafka_logs_to_logging_and_not_to_stderr(caplog, capfd):

@@ -105,7 +105,9 @@ def _broker(bootstrap: str, console: Console) -> Iterator[BrokerSettings]:
             console.print(f"embedded broker at {broker.bootstrap} (use a real Kafka with --bootstrap)")
             yield broker.settings
         return
-    settings = BrokerSettings(bootstrap=bootstrap, prefix=f"oppertune-demo-{uuid.uuid4().hex[:8]}.")
+    settings = BrokerSettings.load(
+        bootstrap=bootstrap, prefix=f"oppertune-demo-{uuid.uuid4().hex[:8]}.", embedded=False
+    )
     require_broker(settings)
     create_topics(settings, partitions=4)
     console.print(f"Kafka at {bootstrap}, topics {settings.prefix}* for as long as the demo lasts")

@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--seed", type=int, required=True)
     options = parser.parse_args()
-    settings = BrokerSettings(bootstrap=options.bootstrap, prefix=options.prefix, embedded=options.embedded)
+    settings = BrokerSettings.load(bootstrap=options.bootstrap, prefix=options.prefix, embedded=options.embedded)
     orders: queue.Queue[dict[str, Any] | None] = queue.Queue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     write_share, rate_per_s = WRITE_SHARE[options.traffic], RATE_PER_S[options.traffic]

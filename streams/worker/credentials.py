@@ -1,0 +1,93 @@
+"""The broker settings in Faust's words: the same address, login and certificates as librdkafka's."""
+
+import asyncio
+import json
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from base64 import b64encode
+from time import monotonic
+
+from aiokafka.abc import AbstractTokenProvider
+from faust.auth import Credentials, OAuthCredentials, SASLCredentials, SSLCredentials
+
+from ...core.errors import BrokerUnreachable
+from ..broker import BrokerSettings
+
+_TOKEN_TIMEOUT_S = 10.0
+_TOKEN_LIFE = 0.8
+"""A token is asked for anew after this share of its life."""
+
+
+def faust_url(settings: BrokerSettings) -> str:
+    """The addresses as Faust takes them."""
+    return ";".join(f"kafka://{address.strip()}" for address in settings.bootstrap.split(","))
+
+
+def faust_credentials(settings: BrokerSettings) -> Credentials | None:
+    """The login and certificates as Faust takes them; ``None`` where there are none.
+
+    Raises:
+        InvalidArgument: A certificate or key cannot be read.
+    """
+    context = settings.ssl_context()
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        return OAuthCredentials(oauth_cb=ClientCredentials(settings, context), ssl_context=context)
+    if settings.sasl_mechanism is not None and settings.sasl_password is not None:
+        return SASLCredentials(
+            mechanism=settings.sasl_mechanism,
+            username=settings.sasl_username,
+            password=settings.sasl_password.get_secret_value(),
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context is not None else None
+
+
+class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
+    """Bearer tokens by OAuth's client credentials grant (RFC 6749, section 4.4), as librdkafka's oidc method gets them.
+
+    Args:
+        settings: With the token's address, and the client's id and secret.
+        context: TLS settings for an ``https`` address.
+    """
+
+    def __init__(self, settings: BrokerSettings, context: ssl.SSLContext | None) -> None:
+        self._settings = settings
+        self._context = context
+        self._token = ""
+        self._renew_at = 0.0
+
+    async def token(self) -> str:
+        """A token that is valid now; asks for another well before it ends.
+
+        Raises:
+            BrokerUnreachable: The address gives none.
+        """
+        if monotonic() >= self._renew_at:
+            self._token, life_s = await asyncio.to_thread(self._ask)
+            self._renew_at = monotonic() + life_s * _TOKEN_LIFE
+        return self._token
+
+    def _ask(self) -> tuple[str, float]:
+        settings = self._settings
+        if settings.oauth_token_url is None or settings.oauth_client_secret is None:
+            raise BrokerUnreachable("OAUTHBEARER needs oauth_token_url and oauth_client_secret")
+        form = {"grant_type": "client_credentials"}
+        if settings.oauth_scope:
+            form["scope"] = settings.oauth_scope
+        login = f"{settings.oauth_client_id}:{settings.oauth_client_secret.get_secret_value()}"
+        request = urllib.request.Request(  # noqa: S310 - the operator's own address
+            settings.oauth_token_url,
+            data=urllib.parse.urlencode(form).encode(),
+            headers={"Authorization": f"Basic {b64encode(login.encode()).decode()}", "Accept": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_TOKEN_TIMEOUT_S, context=self._context) as answer:  # noqa: S310 - as above
+                given = json.load(answer)
+            return str(given["access_token"]), float(given.get("expires_in", 300))
+        except (urllib.error.URLError, TimeoutError, ValueError, KeyError, TypeError) as error:
+            raise BrokerUnreachable(
+                f"oauth_token_url {settings.oauth_token_url} gives no token ({type(error).__name__}: {error})."
+                " Correct it, oauth_client_id and oauth_client_secret"
+            ) from error

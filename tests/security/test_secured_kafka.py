@@ -1,0 +1,173 @@
+"""A Kafka that asks who comes: worker, client and command line log in alike, and a refusal names the setting."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kafkas import run_kafka, unique_prefix, wait_for
+from oppertune.core.errors import OppertuneError
+from oppertune.core.values import Integer
+from oppertune.streams.broker import BrokerSettings, create_topics, require_broker
+from oppertune.streams.client import TunerClient
+from secured import PASSWORD, USER, SecuredKafka, token_server
+
+pytestmark = pytest.mark.kafka
+
+OPPERTUNE = [sys.executable, "-m", "oppertune.streams.operate"]
+SPEC = {
+    "name": "checkout",
+    "parameters": [{"name": "pool", "type": "integer", "val": 10, "min": 1, "max": 100}],
+    "measurement": {"interval_s": 0.2, "min_samples": 1},
+    "heartbeat_s": 1,
+}
+WRONG = "wrong-" + PASSWORD
+MODES = ["SCRAM", "TLS", "PLAIN", "OAUTH"]
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory) -> Iterator[SecuredKafka]:
+    command = run_kafka()
+    if command is None:
+        pytest.skip("no secured Kafka: ../shared/kafka/run-kafka, or Java, is missing")
+    broker = SecuredKafka(command, tmp_path_factory.mktemp("certificates"))
+    try:
+        broker.start()
+        broker.admit()
+        yield broker
+    finally:
+        broker.close()
+
+
+@pytest.fixture(scope="module")
+def login(secured: SecuredKafka) -> Iterator[Callable[[str], dict[str, str]]]:
+    """Settings of the connection by listener, as text."""
+    with token_server() as token_url:
+        by_password = {"sasl_username": USER, "sasl_password": PASSWORD}
+        settings = {
+            "SCRAM": {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "SCRAM-SHA-256"} | by_password,
+            "TLS": {
+                "ssl_ca": str(secured.ca),
+                "ssl_certificate": str(secured.certificate),
+                "ssl_key": str(secured.key),
+            },
+            "PLAIN": {"ssl_ca": str(secured.ca), "sasl_mechanism": "PLAIN"} | by_password,
+            "OAUTH": {
+                "security_protocol": "SASL_PLAINTEXT",
+                "sasl_mechanism": "OAUTHBEARER",
+                "oauth_token_url": token_url,
+                "oauth_client_id": USER,
+                "oauth_client_secret": PASSWORD,
+            },
+        }
+        yield lambda mode: {"bootstrap": secured.addresses[mode]} | settings[mode]
+
+
+def _environment(settings: dict[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OPPERTUNE_")}
+    return kept | {f"OPPERTUNE_{name.upper()}": value for name, value in settings.items()}
+
+
+@contextmanager
+def _worker(settings: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*OPPERTUNE, "worker", "--log-level", "debug"], env=_environment(settings), stdout=output, stderr=output
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_worker_client_and_command_line_log_in_and_the_password_is_in_no_output(mode, login, tmp_path):
+    given = login(mode) | {"prefix": unique_prefix()}
+    settings = BrokerSettings(**given)
+    create_topics(settings, partitions=1)
+    spec, log = tmp_path / "checkout.json", tmp_path / "worker.log"
+    spec.write_text(json.dumps(SPEC))
+    with _worker(given, log) as worker:
+        applied = subprocess.run(
+            [*OPPERTUNE, "tuner", "apply", spec, "--timeout", "30"],
+            env=_environment(given),
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+        assert applied.returncode == 0, applied.stderr + log.read_text()[-3000:]
+        parameters = [Integer("pool", 10, min=1, max=100)]
+        with TunerClient("checkout", parameters, settings=settings, state_dir=tmp_path) as client:
+
+            def second_round() -> bool:
+                client.record("reward", 1.0)
+                return (client.snapshot().round or 0) >= 2
+
+            wait_for(second_round, "the second round", 25)
+            assert client.problems == ()
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(10) == 0
+    said = applied.stdout + applied.stderr + log.read_text()
+    assert "ready" in said
+    assert PASSWORD not in said
+
+
+@pytest.mark.parametrize(
+    ("mode", "change", "named"),
+    [
+        ("SCRAM", {"sasl_password": WRONG}, "sasl_password (OPPERTUNE_SASL_PASSWORD)"),
+        ("PLAIN", {"sasl_password": WRONG}, "sasl_password (OPPERTUNE_SASL_PASSWORD)"),
+        ("PLAIN", {"ssl_ca": "stranger"}, "ssl_ca (OPPERTUNE_SSL_CA)"),
+        ("TLS", {"ssl_ca": "stranger"}, "ssl_ca (OPPERTUNE_SSL_CA)"),
+        ("TLS", {"ssl_certificate": None, "ssl_key": None}, "ssl_certificate (OPPERTUNE_SSL_CERTIFICATE)"),
+        ("OAUTH", {"oauth_client_secret": WRONG}, "oauth_client_secret (OPPERTUNE_OAUTH_CLIENT_SECRET)"),
+        ("SCRAM", {"sasl_mechanism": "PLAIN"}, "sasl_mechanism (OPPERTUNE_SASL_MECHANISM)"),
+    ],
+    ids=["scram", "plain", "plain-ca", "tls-ca", "tls-no-certificate", "oauth", "mechanism"],
+)
+def test_a_refusal_names_the_setting_at_once(mode, change, named, secured, login):
+    given = {name: value for name, value in (login(mode) | change).items() if value is not None}
+    if given.get("ssl_ca") == "stranger":
+        given["ssl_ca"] = str(secured.stranger)
+    began = time.monotonic()
+    with pytest.raises(OppertuneError) as caught:
+        require_broker(BrokerSettings(**given), timeout_s=15)
+    assert time.monotonic() - began < 5
+    assert named in str(caught.value)
+    assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"sasl_password": WRONG}, {"ssl_ca": "stranger"}], ids=["password", "certificate"])
+def test_a_wrong_login_ends_worker_and_command_line_and_shows_in_the_client(change, secured, login, tmp_path):
+    given = login("PLAIN") | change
+    if "ssl_ca" in change:
+        given["ssl_ca"] = str(secured.stranger)
+    named = next(iter(change))
+    ended = {
+        command: subprocess.Popen(
+            [*OPPERTUNE, *command.split()],
+            env=_environment(given),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for command in ("worker", "tuner list")
+    }
+    with TunerClient("checkout", {"pool": 10}, settings=BrokerSettings(**given), state_dir=tmp_path) as client:
+        for command, code in (("worker", 69), ("tuner list", 4)):
+            out, err = ended[command].communicate(timeout=15)
+            assert ended[command].returncode == code, err
+            assert f"{named} (OPPERTUNE_{named.upper()})" in " ".join((out + err).split())
+            assert PASSWORD not in out + err
+        problem = wait_for(lambda: [p for p in client.problems if named in p], "the client to name the setting", 15)
+        assert f"OPPERTUNE_{named.upper()}" in problem[0]
+        assert client["pool"] == 10
