@@ -4,13 +4,23 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import trustme
-from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -22,6 +32,9 @@ from kafkas import LocalKafka, free_port, wait_for
 
 USER = "shop"
 PASSWORD = "hunter2-and-more"
+Right = tuple[str, ResourceType, str, ResourcePatternType, AclOperation]
+"""User, kind of resource, its name without the prefix, whether that is a prefix itself, and what is allowed."""
+
 _MODULE = "org.apache.kafka.common.security"
 
 
@@ -76,22 +89,34 @@ class SecuredKafka(LocalKafka):
             "ssl.truststore.type=PEM",
             f"ssl.truststore.location={self.ca}",
             "listener.name.tls.ssl.client.auth=required",
+            f"listener.name.tls.ssl.principal.mapping.rules=RULE:^.*$/{USER}/",
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            f"super.users=User:ANONYMOUS;User:{USER}",
         ]
 
-    def admit(self) -> None:
-        """Make the user known."""
+    def admit(self, *users: str) -> None:
+        """Make users known."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        user = UserScramCredentialUpsertion(
-            USER, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096), PASSWORD.encode()
-        )
-        for future in admin.alter_user_scram_credentials([user]).values():
+        kind = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
+        made = [UserScramCredentialUpsertion(user, kind, PASSWORD.encode()) for user in users]
+        for future in admin.alter_user_scram_credentials(made).values():
             future.result(10)
 
         def known() -> bool:
-            described = admin.describe_user_scram_credentials([USER])[USER]
-            return bool(described.result(5).scram_credential_infos)
+            described = admin.describe_user_scram_credentials(list(users))
+            return all(future.result(5).scram_credential_infos for future in described.values())
 
-        wait_for(known, "the user to be known")
+        wait_for(known, "the users to be known")
+
+    def allow(self, rights: Iterable[Right], prefix: str) -> None:
+        """Give users rights; names begin with a prefix."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        rules = [
+            AclBinding(kind, prefix + name, pattern, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
+            for user, kind, name, pattern, operation in rights
+        ]
+        for future in admin.create_acls(rules).values():
+            future.result(10)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from .embedded import EmbeddedBroker
 from .reach import login_remedy, refuses_us, require_broker
+from .rights import READ, WRITE, missing_rights
 from .settings import BrokerSettings
 from .table import read_table
 from .topics import (
@@ -16,7 +17,9 @@ from .topics import (
 )
 
 __all__ = [
+    "READ",
     "TOPICS",
+    "WRITE",
     "BrokerSettings",
     "EmbeddedBroker",
     "Problem",
@@ -24,6 +27,7 @@ __all__ = [
     "create_topics",
     "delete_topics",
     "login_remedy",
+    "missing_rights",
     "partition_count",
     "read_table",
     "refuses_us",

@@ -8,6 +8,10 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from ...core.errors import BrokerUnreachable
 from .settings import BrokerSettings
 
+HARMLESS = frozenset({KafkaError._TRANSPORT, KafkaError.GROUP_AUTHORIZATION_FAILED})  # noqa: SLF001 - its public name
+"""Errors that a consumer meets and reads on: librdkafka looks for the coordinator of a group that a reader never joins,
+so that a user with no right to it needs none."""
+
 
 def read_table(
     settings: BrokerSettings, topic: str, partitions: Iterable[int], *, timeout_s: float = 30.0
@@ -48,7 +52,7 @@ def read_table(
                     _keep(tables[partition], message.key(), message.value())
                 elif error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
                     reading.discard(partition if partition is not None else -1)
-                elif error is not None and not error.retriable() and error.code() != KafkaError._TRANSPORT:  # noqa: SLF001
+                elif error is not None and not error.retriable() and error.code() not in HARMLESS:
                     raise KafkaException(error)
     finally:
         consumer.close()

@@ -16,6 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from ...schemas.keys import partition_of, tuner_of
 from ..broker import BrokerSettings, login_remedy, refuses_us
+from ..broker.table import HARMLESS
 from .recorder import Event
 
 _log = logging.getLogger(__name__)
@@ -119,6 +120,9 @@ class Link:
         for name in _TOPICS:
             topic = self._settings.topic(name)
             metadata = consumer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics.get(topic)
+            if metadata is not None and _forbidden(metadata.error):
+                self._wrong(f"this user may not use topic {topic}: let it Read configs, Write contexts and metrics")
+                return None
             if metadata is None or metadata.error is not None or not metadata.partitions:
                 self._wrong(f"topic {topic} is not there: run oppertune topics create")
                 return None
@@ -156,7 +160,7 @@ class Link:
             if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
                 self.caught_up = True
                 self._right()
-            else:
+            elif error.code() not in HARMLESS:
                 if error.code() in _TOPIC_GONE:
                     self.renew()
                 self._wrong(f"reading configs: {error.str()}")
@@ -309,6 +313,10 @@ class Link:
 
     def _right(self) -> None:
         self.problem = ""
+
+
+def _forbidden(error: KafkaError | None) -> bool:
+    return error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
 _TOPIC_GONE = {

@@ -5,7 +5,7 @@ from time import monotonic
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from ...core.errors import BrokerUnreachable
+from ...core.errors import BrokerUnreachable, TopicsInvalid
 from ...schemas.events import Command
 from ...schemas.keys import partition_of
 from ...schemas.state import TunerState
@@ -63,21 +63,25 @@ def ask(settings: BrokerSettings, command: Command, *, timeout_s: float) -> Answ
 
 
 def _publish(settings: BrokerSettings, command: Command) -> None:
-    failures: list[str] = []
+    failures: list[KafkaError] = []
     producer = Producer(settings.producer())
     try:
         producer.produce(
             settings.topic(Command.topic),
             key=command.tuner,
             value=command.to_bytes(),
-            on_delivery=lambda error, _: failures.append(str(error)) if error is not None else None,
+            on_delivery=lambda error, _: failures.append(error) if error is not None else None,
         )
     except KafkaException as error:
         if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
             raise
         raise CommandFailed("the spec is too large to be sent: declare fewer categories", ExitCode.INVALID) from error
-    if producer.flush(30) or failures:
-        raise BrokerUnreachable(f"the broker did not take the command: {', '.join(failures) or 'no answer in 30 s'}")
+    undelivered = producer.flush(30)
+    if any(error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED for error in failures):
+        raise TopicsInvalid(f"this user may not Write topic {settings.topic(Command.topic)}: only operators may")
+    if undelivered or failures:
+        said = ", ".join(error.str() for error in failures) or "no answer in 30 s"
+        raise BrokerUnreachable(f"the broker did not take the command: {said}")
 
 
 def _answer(settings: BrokerSettings, command: Command, message: Message) -> Answer | None:

@@ -4,14 +4,31 @@ A missing topic would only be logged by Faust, which then says it is ready, and 
 """
 
 from ...core.errors import TopicsInvalid
-from ..broker import check_topics, partition_count, require_broker, topic_ids
+from ..broker import (
+    READ,
+    WRITE,
+    check_topics,
+    missing_rights,
+    partition_count,
+    require_broker,
+    topic_ids,
+)
 from ..processor import SOURCES
 from .ownership import Topics
 from .settings import WorkerSettings
 
+NEEDED = {source: [READ] for source in SOURCES} | {
+    "state": [READ, WRITE],
+    "configs": [WRITE],
+    "journal": [WRITE],
+    "rounds": [WRITE],
+    "dead-letters": [WRITE],
+}
+"""What a worker does with its topics. Besides, it is a member of its group, and writes under transactional ids."""
+
 
 def check(settings: WorkerSettings) -> Topics:
-    """Check the topics, their numbers of partitions and their settings; the source topics' ids and their partitions.
+    """Check the topics, their numbers of partitions and settings, and our rights; the sources' ids and partitions.
 
     The embedded broker cannot describe its topics: there nothing is found wrong, and it tells no ids.
 
@@ -21,7 +38,7 @@ def check(settings: WorkerSettings) -> Topics:
     """
     broker = settings.broker
     require_broker(broker, timeout_s=settings.start_timeout_s)
-    if problems := check_topics(broker):
+    if problems := check_topics(broker) or missing_rights(broker, NEEDED, group=settings.group):
         raise TopicsInvalid("the topics are not as they must be:\n" + "\n".join(f"  {p}" for p in problems))
     ids = topic_ids(broker)
     return Topics(partition_count(broker, "metrics"), {source: ids.get(source, "") for source in SOURCES})

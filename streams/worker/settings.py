@@ -44,4 +44,9 @@ class WorkerSettings:
 
     def transactional_id(self, partition: int) -> str:
         """Name under which the owner of a partition writes: the same for every worker, so that a newer one fences."""
-        return f"{self.broker.prefix}worker-{partition}"
+        return f"{self.transactional_id_prefix}{partition}"
+
+    @property
+    def transactional_id_prefix(self) -> str:
+        """What all these names begin with."""
+        return f"{self.broker.prefix}worker-"

@@ -8,7 +8,7 @@ from ...core.errors import BrokerUnreachable
 from ..broker.topics import LARGE_BYTES
 from ..processor import Effects
 from .deadline import Deadline
-from .exits import Fenced
+from .exits import Fenced, Refused
 from .settings import WorkerSettings
 
 MAX_RECORD_BYTES = LARGE_BYTES + 64 * 1024
@@ -64,12 +64,18 @@ class PartitionWriter:
 
         Raises:
             BrokerUnreachable: The broker did not answer within the time for restoring.
+            Refused: This user may not use the transactional id.
         """
         deadline = Deadline(self._settings.restore_timeout_s)
         while True:
             try:
                 self._producer.init_transactions(deadline.remaining(_STEP_S))
             except KafkaException as error:
+                if _kafka_error(error).code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+                    raise Refused(
+                        f"this user may not use transactional ids {self._settings.transactional_id_prefix}*: allow it"
+                        " Write for them (kafka-acls.sh --transactional-id, --resource-pattern-type prefixed)"
+                    ) from error
                 if not _kafka_error(error).retriable():
                     raise
                 if deadline.passed:

@@ -1,49 +1,26 @@
 """A Kafka that asks who comes: worker, client and command line log in alike, and a refusal names the setting."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from kafkas import run_kafka, unique_prefix, wait_for
+from kafkas import unique_prefix, wait_for
 from oppertune.core.errors import OppertuneError
 from oppertune.core.values import Integer
 from oppertune.streams.broker import BrokerSettings, create_topics, require_broker
 from oppertune.streams.client import TunerClient
 from secured import PASSWORD, USER, SecuredKafka, token_server
 
+from .conftest import OPPERTUNE, SPEC, environment, running_worker
+
 pytestmark = pytest.mark.kafka
 
-OPPERTUNE = [sys.executable, "-m", "oppertune.streams.operate"]
-SPEC = {
-    "name": "checkout",
-    "parameters": [{"name": "pool", "type": "integer", "val": 10, "min": 1, "max": 100}],
-    "measurement": {"interval_s": 0.2, "min_samples": 1},
-    "heartbeat_s": 1,
-}
 WRONG = "wrong-" + PASSWORD
 MODES = ["SCRAM", "TLS", "PLAIN", "OAUTH"]
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory) -> Iterator[SecuredKafka]:
-    command = run_kafka()
-    if command is None:
-        pytest.skip("no secured Kafka: ../shared/kafka/run-kafka, or Java, is missing")
-    broker = SecuredKafka(command, tmp_path_factory.mktemp("certificates"))
-    try:
-        broker.start()
-        broker.admit()
-        yield broker
-    finally:
-        broker.close()
 
 
 @pytest.fixture(scope="module")
@@ -70,24 +47,6 @@ def login(secured: SecuredKafka) -> Iterator[Callable[[str], dict[str, str]]]:
         yield lambda mode: {"bootstrap": secured.addresses[mode]} | settings[mode]
 
 
-def _environment(settings: dict[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("OPPERTUNE_")}
-    return kept | {f"OPPERTUNE_{name.upper()}": value for name, value in settings.items()}
-
-
-@contextmanager
-def _worker(settings: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*OPPERTUNE, "worker", "--log-level", "debug"], env=_environment(settings), stdout=output, stderr=output
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait(10)
-
-
 @pytest.mark.parametrize("mode", MODES)
 def test_worker_client_and_command_line_log_in_and_the_password_is_in_no_output(mode, login, tmp_path):
     given = login(mode) | {"prefix": unique_prefix()}
@@ -95,10 +54,10 @@ def test_worker_client_and_command_line_log_in_and_the_password_is_in_no_output(
     create_topics(settings, partitions=1)
     spec, log = tmp_path / "checkout.json", tmp_path / "worker.log"
     spec.write_text(json.dumps(SPEC))
-    with _worker(given, log) as worker:
+    with running_worker(given, log) as worker:
         applied = subprocess.run(
             [*OPPERTUNE, "tuner", "apply", spec, "--timeout", "30"],
-            env=_environment(given),
+            env=environment(given),
             capture_output=True,
             text=True,
             timeout=50,
@@ -155,7 +114,7 @@ def test_a_wrong_login_ends_worker_and_command_line_and_shows_in_the_client(chan
     ended = {
         command: subprocess.Popen(
             [*OPPERTUNE, *command.split()],
-            env=_environment(given),
+            env=environment(given),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,0 +1,55 @@
+"""A secured Kafka, and processes that log in to it as their environment says."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kafkas import run_kafka
+from secured import USER, SecuredKafka
+
+OPPERTUNE = [sys.executable, "-m", "oppertune.streams.operate"]
+SPEC = {
+    "name": "checkout",
+    "parameters": [{"name": "pool", "type": "integer", "val": 10, "min": 1, "max": 100}],
+    "measurement": {"interval_s": 0.2, "min_samples": 1},
+    "heartbeat_s": 1,
+}
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory) -> Iterator[SecuredKafka]:
+    command = run_kafka()
+    if command is None:
+        pytest.skip("no secured Kafka: ../shared/kafka/run-kafka, or Java, is missing")
+    broker = SecuredKafka(command, tmp_path_factory.mktemp("certificates"))
+    try:
+        broker.start()
+        broker.admit(USER)
+        yield broker
+    finally:
+        broker.close()
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with settings of the connection, and no others of ours."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OPPERTUNE_")}
+    return kept | {f"OPPERTUNE_{name.upper()}": value for name, value in settings.items()}
+
+
+@contextmanager
+def running_worker(settings: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker that says all it can."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*OPPERTUNE, "worker", "--log-level", "debug"], env=environment(settings), stdout=output, stderr=output
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(10)
