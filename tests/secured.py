@@ -149,6 +149,7 @@ def token_server() -> Iterator[str]:
             yield f"http://127.0.0.1:{server.server_port}/token"
         finally:
             server.shutdown()
+            thread.join(5)
 
 
 def _part(data: dict[str, object]) -> str:

@@ -86,8 +86,14 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
             with urllib.request.urlopen(request, timeout=_TOKEN_TIMEOUT_S, context=self._context) as answer:  # noqa: S310 - as above
                 given = json.load(answer)
             return str(given["access_token"]), float(given.get("expires_in", 300))
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise BrokerUnreachable(self._no_token(f"HTTP {error.code}")) from error
         except (urllib.error.URLError, TimeoutError, ValueError, KeyError, TypeError) as error:
-            raise BrokerUnreachable(
-                f"oauth_token_url {settings.oauth_token_url} gives no token ({type(error).__name__}: {error})."
-                " Correct it, oauth_client_id and oauth_client_secret"
-            ) from error
+            raise BrokerUnreachable(self._no_token(f"{type(error).__name__}: {error}")) from error
+
+    def _no_token(self, said: str) -> str:
+        return (
+            f"oauth_token_url {self._settings.oauth_token_url} gives no token ({said})."
+            " Correct it, oauth_client_id and oauth_client_secret"
+        )
