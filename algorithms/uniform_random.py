@@ -3,13 +3,16 @@
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..core.transform import ValueTransformer
 from ..core.types import Context, PredictionType
 from ..core.values import Categorical, Integer, ParameterValue, Real, ValueType
 from .base import Algorithm, _PredictResponse, _TuningRequest
 
 
 class UniformRandom(Algorithm):
-    """Every legal configuration is as likely as any other. Learns nothing, but remembers what did best.
+    """Every legal configuration is as likely as any other, on each parameter's own scale.
+
+    Learns nothing, but remembers what did best.
 
     Args:
         parameters: Parameters of any kind.
@@ -37,6 +40,8 @@ class UniformRandom(Algorithm):
     def _draw(self, p: ValueType) -> ParameterValue:
         if isinstance(p, Categorical):
             return self._rng.choice(p.categories)
+        if p.log:
+            return ValueTransformer(p).inverse_transform(self._rng.random())
         if isinstance(p, Real) and p.step is None:
             return self._rng.uniform(p.min, p.max)
         return p.at(self._rng.randint(0, p.n_steps))

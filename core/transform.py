@@ -8,10 +8,15 @@ constant Integer or Real      Integer 0..0                           min
 Integer                       Integer 0..N, N = (max - min) / step   round(y) steps above min
 Real without step             Real in [0, 1]                         y (max - min) + min
 Real with step                Integer 0..N                           round(y) steps above min
+Real, log                     Real in [0, 1]                         min (max / min)^y
+Integer, log                  Real in [0, 1]                         round(a (b / a)^y), a = min - ½, b = max + ½
 ============================  =====================================  ==========================================
 
-Whatever ``y`` is, the inverse is a legal value: inside the bounds and on the step. Rounding is half to even.
+Whatever ``y`` is, the inverse is a legal value: inside the bounds and on the step. Rounding is half to even. On a
+logarithmic scale each integer n has the share of the scale from n - ½ to n + ½, the first and the last one included.
 """
+
+import math
 
 from .errors import InvalidArgument
 from .values import Categorical, Integer, ParameterValue, Real, ValueType
@@ -54,8 +59,21 @@ class ValueTransformer:
             k = transformed.snap(y)
             return value.min if value.is_constant else value.at(k)
         share = float(transformed.cast(y))
-        # 1 is max exactly; y (max - min) + min may miss it by a few units in the last place.
-        return value.max if share >= 1 else value.snap(share * (value.max - value.min) + value.min)
+        # The ends and the declared value come back exactly; what is computed may miss them in the last place.
+        if share <= 0 or share >= 1:
+            return value.min if share <= 0 else value.max
+        if share == transformed.val:
+            return value.val
+        if not value.log:
+            return value.snap(share * (value.max - value.min) + value.min)
+        low, high = _log_ends(value)
+        return value.snap(math.exp(low + share * (high - low)))
+
+
+def _log_ends(value: Integer | Real) -> tuple[float, float]:
+    """Where a logarithmic scale begins and ends."""
+    margin = 0.5 if isinstance(value, Integer) else 0.0
+    return math.log(value.min - margin), math.log(value.max + margin)
 
 
 def _transform(value: ValueType, x: ParameterValue) -> ParameterValue:
@@ -64,6 +82,9 @@ def _transform(value: ValueType, x: ParameterValue) -> ParameterValue:
     number = value.cast(x)
     if value.is_constant:
         return 0
+    if value.log:
+        low, high = _log_ends(value)
+        return min(max((math.log(number) - low) / (high - low), 0.0), 1.0)
     if isinstance(value, Integer):
         return (int(number) - value.min) // value.step
     if value.step is None:
@@ -74,8 +95,8 @@ def _transform(value: ValueType, x: ParameterValue) -> ParameterValue:
 def _transformed(value: ValueType) -> ValueType:
     if isinstance(value, Categorical):
         return value
-    if isinstance(value, Real) and value.step is None and not value.is_constant:
-        return Real(value.name, (value.val - value.min) / (value.max - value.min), 0.0, 1.0)
+    if not value.is_constant and (value.log or (isinstance(value, Real) and value.step is None)):
+        return Real(value.name, float(_transform(value, value.val)), 0.0, 1.0)
     k = _transform(value, value.val)
     n = 0 if value.is_constant else value.n_steps
     return Integer(value.name, int(k), 0, n)

@@ -8,7 +8,7 @@ The definitions follow OPPerTune 0.2.0 (microsoft/OPPerTune, ``oppertune.core.va
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from decimal import Context as DecimalContext
 from decimal import Decimal
 from typing import ClassVar, Generic, Self, TypeAlias, TypeVar
@@ -26,6 +26,12 @@ PythonType: TypeAlias = type[str] | type[int] | type[float]
 
 _INTEGER_LIMIT = 2**63 - 1
 """Larger integers do not survive JSON writers such as orjson, nor 64-bit clients."""
+
+SWITCH = ("off", "on")
+"""The categories of a parameter that is on or off."""
+
+_LOG_INTEGER_LIMIT = 10**12
+"""On a logarithmic scale in double precision, larger integers are no longer told from their neighbours."""
 
 _EXACT = DecimalContext(prec=40, traps=[])
 """Decimal arithmetic for grids. Our own, so that no setting of the host service changes a configuration."""
@@ -94,8 +100,11 @@ class Value(ABC, Generic[T]):
         """Whether there is only one legal value."""
 
     def to_dict(self) -> dict[str, object]:
-        """All fields, JSON-safe, and ``"type"``."""
-        return {"type": self.type} | {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        """All fields, JSON-safe, and ``"type"``; a ``log`` that is false is left out, as of old."""
+        given = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        if not given.get("log"):
+            given.pop("log", None)
+        return {"type": self.type} | given
 
     @classmethod
     def from_dict(cls, d: Mapping[str, object]) -> Self:
@@ -115,7 +124,7 @@ class Value(ABC, Generic[T]):
         except TypeError as error:
             if isinstance(error, InvalidParameter):
                 raise
-            missing = [name for name in known if name not in given and name != "step"]
+            missing = [name for name in known if name not in given and name not in {"step", "log"}]
             raise InvalidParameter(f"{cls.__name__} lacks the field {', '.join(missing)}") from error
 
 
@@ -161,6 +170,11 @@ class Categorical(Value[str]):
             raise InvalidParameter(f"{self.name}: val {self.val!r} is not one of the categories {self.categories}")
         if len(set(self.categories)) != len(self.categories):
             raise InvalidParameter(f"{self.name}: categories must differ from each other: {self.categories}")
+
+    @classmethod
+    def switch(cls, name: str, *, val: bool) -> "Categorical":
+        """Something that is on or off: a category of two, ``off`` and ``on``."""
+        return cls(name, "on" if val else "off", SWITCH)
 
     @property
     def n_categories(self) -> int:
@@ -224,9 +238,11 @@ class Integer(Value[int]):
         min: Smallest legal value, at least -2^63 + 1.
         max: Largest legal value, at most 2^63 - 1.
         step: Distance of neighbouring legal values, at least 1. Divides ``val - min`` and ``max - val``.
+        log: Learners see it on a logarithmic scale: 1 to 10 is as far as 10 to 100. Needs a ``min`` of at least 1, a
+            ``max`` of at most 10^12, and no step.
 
     Raises:
-        InvalidParameter: ``min <= val <= max`` or the step is violated.
+        InvalidParameter: ``min <= val <= max`` or the step is violated, or there can be no such logarithmic scale.
         InvalidParameterType: A number is not whole.
     """
 
@@ -238,16 +254,17 @@ class Integer(Value[int]):
     min: int
     max: int
     step: int = 1
+    log: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        for field in ("val", "min", "max", "step"):
-            x = getattr(self, field)
+        for name in ("val", "min", "max", "step"):
+            x = getattr(self, name)
             if not _is_number(x) or _whole(x) is None:
-                raise InvalidParameterType(f"{self.name}: {field} must be a whole number, not {x!r}")
-            object.__setattr__(self, field, int(x))
+                raise InvalidParameterType(f"{self.name}: {name} must be a whole number, not {x!r}")
+            object.__setattr__(self, name, int(x))
             if abs(int(x)) > _INTEGER_LIMIT:
-                raise InvalidParameter(f"{self.name}: {field} must be within ±(2^63 - 1), not {x!r}")
+                raise InvalidParameter(f"{self.name}: {name} must be within ±(2^63 - 1), not {x!r}")
         if not self.min <= self.val <= self.max:
             raise InvalidParameter(f"{self.name}: min <= val <= max is violated: {self.min}, {self.val}, {self.max}")
         if self.step < 1:
@@ -256,6 +273,9 @@ class Integer(Value[int]):
             raise InvalidParameter(f"{self.name}: val - min must be a multiple of the step {self.step}")
         if (self.max - self.val) % self.step:
             raise InvalidParameter(f"{self.name}: max - val must be a multiple of the step {self.step}")
+        _check_log(self)
+        if self.log and self.max > _LOG_INTEGER_LIMIT:
+            raise InvalidParameter(f"{self.name}: log needs a max of {_LOG_INTEGER_LIMIT:.0e} at most, not {self.max}")
 
     @property
     def n_steps(self) -> int:
@@ -321,9 +341,11 @@ class Real(Value[float]):
         min: Smallest legal value.
         max: Largest legal value.
         step: Distance of neighbouring legal values, above 0; None means that every number between is legal.
+        log: Learners see it on a logarithmic scale: 0.1 to 1 is as far as 1 to 10. Needs ``min`` above 0, and no step.
 
     Raises:
-        InvalidParameter: ``min <= val <= max`` or the step is violated, or a number is not finite.
+        InvalidParameter: ``min <= val <= max`` or the step is violated, a number is not finite, or there can be no such
+            logarithmic scale.
         InvalidParameterType: A field is no number.
     """
 
@@ -335,28 +357,30 @@ class Real(Value[float]):
     min: float
     max: float
     step: float | None = None
+    log: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        for field in ("val", "min", "max", "step"):
-            x = getattr(self, field)
-            if field == "step" and x is None:
+        for name in ("val", "min", "max", "step"):
+            x = getattr(self, name)
+            if name == "step" and x is None:
                 continue
             if not _is_number(x):
-                raise InvalidParameterType(f"{self.name}: {field} must be a number, not {x!r}")
+                raise InvalidParameterType(f"{self.name}: {name} must be a number, not {x!r}")
             try:
                 number = float(x)
             except OverflowError:
                 number = math.inf
             if not math.isfinite(number):
-                raise InvalidParameter(f"{self.name}: {field} must be finite, not {x!r}")
-            object.__setattr__(self, field, number)
+                raise InvalidParameter(f"{self.name}: {name} must be finite, not {x!r}")
+            object.__setattr__(self, name, number)
         if not self.min <= self.val <= self.max:
             raise InvalidParameter(f"{self.name}: min <= val <= max is violated: {self.min}, {self.val}, {self.max}")
         if math.isinf(self.max - self.min):
             raise InvalidParameter(f"{self.name}: max - min must be finite")
         if self.step is not None:
             self._check_grid(self.step)
+        _check_log(self)
 
     def _check_grid(self, step: float) -> None:
         if step <= 0:
@@ -429,6 +453,15 @@ class Real(Value[float]):
         if self.step is None:
             return float(number)
         return self.at(round((float(number) - self.min) / self.step))
+
+
+def _check_log(value: "Integer | Real") -> None:
+    if not isinstance(value.log, bool):
+        raise InvalidParameterType(f"{value.name}: log must be true or false, not {value.log!r}")
+    if value.log and value.min <= 0:
+        raise InvalidParameter(f"{value.name}: log needs a min above 0, not {value.min}")
+    if value.log and value.step not in {None, 1}:
+        raise InvalidParameter(f"{value.name}: log does not go with a step, here {value.step}")
 
 
 ValueType: TypeAlias = Categorical | Integer | Real

@@ -12,6 +12,7 @@ from .base import (
     Hash,
     Identifier,
     Milliseconds,
+    ParameterName,
     PositiveSeconds,
     Record,
     Seconds,
@@ -64,6 +65,9 @@ class ConfigRecord(Record):
     lease_s: PositiveSeconds
     published_ms: Milliseconds
     features: list[Feature] = []
+    restart: list[ParameterName] = Field(
+        [], description="parameters for which the app must restart: it takes others' values of them only when it can"
+    )
     interval_s: PositiveSeconds = Field(description="how often to report metrics")
     settle_s: Seconds = Field(description="do not report measurements of a request's first seconds")
     heartbeat_s: PositiveSeconds = Field(description="how often to send a context event")

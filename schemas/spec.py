@@ -4,10 +4,10 @@ import math
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from ..core.types import Context
-from ..core.values import Categorical, Integer, Real, ValueType
+from ..core.values import SWITCH, Categorical, Integer, Real, ValueType
 from .base import (
     Finite,
     Handwritten,
@@ -21,13 +21,29 @@ from .base import (
     TunerName,
 )
 
-Category = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-
 
 class _Parameter(Handwritten):
-    name: ParameterName
+    name: ParameterName = Field(description="as the app knows it")
     unit: Annotated[str, StringConstraints(max_length=30)] = Field("", description="shown where values are printed")
-    description: Prose = ""
+    description: Prose = Field("", description="for people")
+    restart: bool = Field(
+        False, description="the app must restart for another value: it takes one only when it says that it can"
+    )
+
+
+def _no_truth_value(word: object) -> object:
+    if isinstance(word, bool):
+        raise ValueError(  # noqa: TRY004 - pydantic's validators raise ValueError
+            "YAML reads on, off, yes and no as truth values: put them in quotes, or use type: switch"
+        )
+    return word
+
+
+Category = Annotated[str, StringConstraints(min_length=1, max_length=200), BeforeValidator(_no_truth_value)]
+
+
+def _on_or_off(val: object) -> object:
+    return SWITCH[val] if isinstance(val, bool) else val
 
 
 class CategoricalParameter(_Parameter):
@@ -35,11 +51,24 @@ class CategoricalParameter(_Parameter):
 
     type: Literal["categorical"]
     val: Category = Field(description="the declared value: what runs until something better is confirmed")
-    categories: Annotated[list[Category], Field(min_length=1, max_length=1000)]
+    categories: Annotated[list[Category], Field(min_length=1, max_length=1000)] = Field(description="the choices")
 
     def to_value(self) -> Categorical:
         """The parameter as the algorithms know it."""
         return Categorical(name=self.name, val=self.val, categories=tuple(self.categories))
+
+
+class SwitchParameter(_Parameter):
+    """Something that is on or off: a category of two, ``off`` and ``on``, which is also what the app gets."""
+
+    type: Literal["switch"]
+    val: Annotated[Literal["off", "on"], BeforeValidator(_on_or_off)] = Field(
+        description="the declared value, on or off (or true or false): what runs until something better is confirmed"
+    )
+
+    def to_value(self) -> Categorical:
+        """The parameter as the algorithms know it."""
+        return Categorical.switch(self.name, val=self.val == "on")
 
 
 class IntegerParameter(_Parameter):
@@ -47,13 +76,14 @@ class IntegerParameter(_Parameter):
 
     type: Literal["integer"]
     val: int = Field(description="the declared value: what runs until something better is confirmed")
-    min: Annotated[int, Field(ge=-(2**53), le=2**53)]
-    max: Annotated[int, Field(ge=-(2**53), le=2**53)]
-    step: Annotated[int, Field(ge=1)] = 1
+    min: Annotated[int, Field(ge=-(2**53), le=2**53)] = Field(description="the smallest value")
+    max: Annotated[int, Field(ge=-(2**53), le=2**53)] = Field(description="the largest value")
+    step: Annotated[int, Field(ge=1)] = Field(1, description="only `min`, `min + step`, … are tried")
+    log: bool = Field(False, description="learn on a logarithmic scale: 1 to 10 is as far as 10 to 100; no step then")
 
     def to_value(self) -> Integer:
         """The parameter as the algorithms know it."""
-        return Integer(name=self.name, val=self.val, min=self.min, max=self.max, step=self.step)
+        return Integer(name=self.name, val=self.val, min=self.min, max=self.max, step=self.step, log=self.log)
 
 
 class RealParameter(_Parameter):
@@ -61,22 +91,27 @@ class RealParameter(_Parameter):
 
     type: Literal["real"]
     val: Finite = Field(description="the declared value: what runs until something better is confirmed")
-    min: Finite
-    max: Finite
-    step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    min: Finite = Field(description="the smallest value")
+    max: Finite = Field(description="the largest value")
+    step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="only `min`, `min + step`, … are tried; default: anything between"
+    )
+    log: bool = Field(False, description="learn on a logarithmic scale: 0.1 to 1 is as far as 1 to 10; no step then")
 
     def to_value(self) -> Real:
         """The parameter as the algorithms know it."""
-        return Real(name=self.name, val=self.val, min=self.min, max=self.max, step=self.step)
+        return Real(name=self.name, val=self.val, min=self.min, max=self.max, step=self.step, log=self.log)
 
 
-Parameter = Annotated[CategoricalParameter | IntegerParameter | RealParameter, Field(discriminator="type")]
+Parameter = Annotated[
+    CategoricalParameter | SwitchParameter | IntegerParameter | RealParameter, Field(discriminator="type")
+]
 
 
 class Feature(Handwritten):
     """A field of an app's context that makes a difference: taken as it is, or in bins."""
 
-    name: ParameterName
+    name: ParameterName = Field(description="of a field of the apps' contexts")
     values: Annotated[list[Scalar], Field(min_length=1, max_length=100)] | None = Field(
         None, description="the values that may come; any other is refused"
     )
@@ -124,28 +159,39 @@ def reduce_context(features: list[Feature], data: dict[str, Scalar] | None) -> C
 class ContextSpec(Handwritten):
     """Which situations are tuned apart."""
 
-    features: Annotated[list[Feature], Field(max_length=20)] = []
+    features: Annotated[list[Feature], Field(max_length=20)] = Field(
+        [], description="what makes a difference; none: the whole fleet shares one configuration"
+    )
     learner: Literal["per_context", "shared"] = Field(
         "per_context", description="each context has a learner of its own, or all share one"
     )
-    max_contexts: Annotated[int, Field(ge=1, le=1000)] = 64
+    max_contexts: Annotated[int, Field(ge=1, le=1000)] = Field(64, description="events of further ones are refused")
 
 
 class AlgorithmSpec(Handwritten):
     """The learner: its name in the registry, and its arguments."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "hybrid_solver"
-    args: dict[str, Any] = {}
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(
+        "hybrid_solver", description="a shipped algorithm, or one that is installed with the worker"
+    )
+    args: dict[str, Any] = Field({}, description="by name, as the algorithm's own page says")
 
 
 class Term(Handwritten):
     """One part of a declared objective: ``weight * aggregate(metric) / scale``, negative where less is better."""
 
-    metric: MetricName
-    aggregate: Annotated[str, StringConstraints(pattern=r"^(mean|sum|min|max|std|count|rate|p\d{1,2}(\.\d{1,2})?)$")]
-    goal: Literal["minimize", "maximize"]
-    weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
-    scale: Annotated[float, Field(gt=0, le=1e100)] = 1.0
+    metric: MetricName = Field(description="as the app records it")
+    aggregate: Annotated[
+        str, StringConstraints(pattern=r"^(mean|sum|min|max|std|count|rate|p\d{1,2}(\.\d{1,2})?)$")
+    ] = Field(
+        description="`mean`, `sum`, `min`, `max`, `std`, `count`, `rate` (measurements per second of an instance), or a"
+        " percentile such as `p95` or `p99.9`"
+    )
+    goal: Literal["minimize", "maximize"] = Field(description="whether less or more of it is better")
+    weight: Annotated[float, Field(gt=0, le=1e6)] = Field(1.0, description="how much it counts beside other terms")
+    scale: Annotated[float, Field(gt=0, le=1e100)] = Field(
+        1.0, description="a usual value of the aggregate: it makes the term about 1"
+    )
     log: bool = Field(
         False, description="use the natural logarithm of aggregate / scale: halving counts the same anywhere"
     )
@@ -154,8 +200,8 @@ class Term(Handwritten):
 class RewardRange(Handwritten):
     """A known range of the reward: rewards are scaled to 0..1 over it, and cut there."""
 
-    low: Finite
-    high: Finite
+    low: Finite = Field(description="the worst reward that is to be expected: becomes 0")
+    high: Finite = Field(description="the best one: becomes 1")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -168,11 +214,13 @@ class Objective(Handwritten):
     """Where a round's reward comes from: measured by the app, declared over metrics, or an installed function."""
 
     measured: MetricName | None = Field(None, description="the metric whose mean is the reward; default: reward")
-    terms: Annotated[list[Term], Field(min_length=1, max_length=20)] | None = None
+    terms: Annotated[list[Term], Field(min_length=1, max_length=20)] | None = Field(
+        None, description="the reward is their sum"
+    )
     function: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
         None, description="name of an entry point in the group oppertune.rewards, installed with the worker"
     )
-    range: RewardRange | None = None
+    range: RewardRange | None = Field(None, description="scale rewards to 0..1; recommended where it is known")
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -192,9 +240,11 @@ class Measurement(Handwritten):
     """When a round has been measured enough."""
 
     interval_s: PositiveSeconds = Field(10.0, description="how often an instance reports")
-    min_samples: Annotated[int, Field(ge=1, le=10**9)] = 30
+    min_samples: Annotated[int, Field(ge=1, le=10**9)] = Field(
+        30, description="measurements, of the objective's metric that has the fewest"
+    )
     min_instance_share: Share = Field(0.5, description="share of the instances that must have reported")
-    min_duration_s: Seconds | None = Field(None, description="default: one interval")
+    min_duration_s: Seconds | None = Field(None, description="measure for so long at least; default: one interval")
     settle_s: Seconds = Field(
         0.0, description="measurements of an instance's first seconds under a request don't count"
     )
@@ -219,35 +269,35 @@ class Deadlines(Handwritten):
 class Confirmation(Handwritten):
     """How often the learner's recommendation is played against the incumbent, side by side."""
 
-    rounds: Annotated[int, Field(ge=1, le=100)] = 3
+    rounds: Annotated[int, Field(ge=1, le=100)] = Field(3, description="of each of the two, played in turn")
     every: Annotated[int, Field(ge=1, le=100_000)] = Field(30, description="one confirmation in so many rounds")
-    enabled: bool = True
+    enabled: bool = Field(True, description="without it, the declared values stay the incumbent")
 
 
 class Target(Handwritten):
     """When to stop: the incumbent's reward has reached ``reward`` for ``rounds`` of its rounds in a row."""
 
-    reward: Finite
-    rounds: Annotated[int, Field(ge=1, le=1000)] = 3
+    reward: Finite = Field(description="as the objective gives it, scaled where it has a range")
+    rounds: Annotated[int, Field(ge=1, le=1000)] = Field(3, description="so often in a row")
     resume: bool = Field(True, description="tune again when it has been below for as many rounds in a row")
 
 
 class TunerSpec(Handwritten):
     """A named tuning instance for a fleet."""
 
-    name: TunerName
-    description: Prose = ""
-    parameters: Annotated[list[Parameter], Field(min_length=1, max_length=200)]
-    algorithm: AlgorithmSpec = AlgorithmSpec()
-    context: ContextSpec = ContextSpec()
-    objective: Objective = Objective()
-    measurement: Measurement = Measurement()
-    deadlines: Deadlines = Deadlines()
-    confirmation: Confirmation = Confirmation()
-    target: Target | None = None
+    name: TunerName = Field(description="1 to 100 of a-z, 0-9 and . _ -, the first a letter or digit")
+    description: Prose = Field("", description="for people")
+    parameters: Annotated[list[Parameter], Field(min_length=1, max_length=200)] = Field(description="what may be tuned")
+    algorithm: AlgorithmSpec = Field(AlgorithmSpec(), description="how it learns")
+    context: ContextSpec = Field(ContextSpec(), description="which situations have configurations of their own")
+    objective: Objective = Field(Objective(), description="what is better")
+    measurement: Measurement = Field(Measurement(), description="when a round has been measured enough")
+    deadlines: Deadlines = Field(Deadlines(), description="when to give up on a round")
+    confirmation: Confirmation = Field(Confirmation(), description="when something better is found")
+    target: Target | None = Field(None, description="when to stop; default: never")
     heartbeat_s: PositiveSeconds = Field(10.0, description="how often an instance says that it is here")
     lease_s: PositiveSeconds | None = Field(None, description="trust in an exploring arm; default: 3 heartbeats")
-    max_instances: Annotated[int, Field(ge=1, le=5000)] = Field(1000, description="per context")
+    max_instances: Annotated[int, Field(ge=1, le=5000)] = Field(1000, description="per context; others are refused")
 
     @model_validator(mode="after")
     def _parameters_are_sound(self) -> Self:
@@ -267,6 +317,10 @@ class TunerSpec(Handwritten):
     def declared(self) -> dict[str, str | int | float]:
         """The declared configuration: what runs until something better is confirmed."""
         return {p.name: p.val for p in self.parameters}
+
+    def restart(self) -> list[str]:
+        """Names of the parameters for which an app must restart."""
+        return [p.name for p in self.parameters if p.restart]
 
     @property
     def lease(self) -> float:

@@ -32,6 +32,18 @@ def plain_reals(draw):
     return Real("r", val, low, high)
 
 
+@st.composite
+def log_integers(draw):
+    low, val, high = sorted(draw(st.integers(1, 10**12)) for _ in range(3))
+    return Integer("i", val, low, high, log=True)
+
+
+@st.composite
+def log_reals(draw):
+    low, val, high = sorted(draw(st.floats(1e-9, 1e9)) for _ in range(3))
+    return Real("r", val, low, high, log=True)
+
+
 categoricals = st.lists(st.text(), min_size=1, unique=True).map(lambda c: Categorical("c", c[-1], c))
-numbers = integers() | stepped_reals() | plain_reals()
+numbers = integers() | stepped_reals() | plain_reals() | log_integers() | log_reals()
 parameters = numbers | categoricals

@@ -1,14 +1,11 @@
 """How to reach the broker: one model, for librdkafka and for Faust, from the environment, a file, and flags."""
 
-import difflib
 import logging
 import os
 import re
-import ssl
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -22,6 +19,12 @@ from pydantic import (
 )
 
 from ...core.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    import ssl
+
+# Modules that most clients never need are imported where they are used: they would cost each of them 30 ms.
+# ruff: noqa: PLC0415
 
 DEFAULT_BOOTSTRAP = "localhost:9092"
 DEFAULT_PREFIX = "oppertune."
@@ -218,7 +221,7 @@ class BrokerSettings(BaseModel):
         """Whether the connection is a TLS one."""
         return self.protocol in {"SSL", "SASL_SSL"}
 
-    def ssl_context(self) -> ssl.SSLContext | None:
+    def ssl_context(self) -> "ssl.SSLContext | None":
         """The TLS settings as Python's ssl has them; ``None`` where the connection is not encrypted.
 
         Raises:
@@ -226,6 +229,8 @@ class BrokerSettings(BaseModel):
         """
         if not self.encrypted:
             return None
+        import ssl
+
         try:
             context = ssl.create_default_context(cafile=self.ssl_ca)
         except (ssl.SSLError, OSError) as error:
@@ -313,6 +318,8 @@ def _reason(error: OSError) -> str:
 
 
 def _from_file(path: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -323,8 +330,8 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _from_environment() -> dict[str, Any]:
     """Fields that the environment names, as text; imports late what would cost every client 50 ms."""
-    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict  # noqa: PLC0415 - see above
-    from pydantic_settings.exceptions import SettingsError  # noqa: PLC0415 - as above
+    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+    from pydantic_settings.exceptions import SettingsError
 
     class Environment(BaseSettings):
         model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True)
@@ -352,6 +359,8 @@ def _with_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _explain(error: ValidationError) -> str:
     """What is wrong, a sentence each, naming fields and their variables, and showing no value."""
+    import difflib
+
     sentences = []
     for problem in error.errors(include_input=False, include_url=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""

@@ -253,6 +253,7 @@ def config_record(tuner: TunerState, scope: ScopeState) -> ConfigRecord:
         lease_s=spec.lease,
         published_ms=scope.published_ms,
         features=spec.context.features,
+        restart=spec.restart(),
         interval_s=spec.measurement.interval_s,
         settle_s=spec.measurement.settle_s,
         heartbeat_s=spec.heartbeat_s,

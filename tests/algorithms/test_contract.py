@@ -21,8 +21,10 @@ NUMBERS = (
     Real("grid", 0.3, 0.0, 1.0, 0.1),
     Real("tiny", 1e-9, 1e-9, 1e-6),
     Real("still", 1.5, 1.5, 1.5),
+    Integer("rows", 100, 1, 10**6, log=True),
+    Real("rate", 0.1, 1e-6, 1.0, log=True),
 )
-MIXED = (NUMBERS[0], CATEGORIES[0], CATEGORIES[1], NUMBERS[2], NUMBERS[4], CATEGORIES[2])
+MIXED = (NUMBERS[0], CATEGORIES[0], CATEGORIES[1], NUMBERS[2], NUMBERS[4], CATEGORIES[2], NUMBERS[7], NUMBERS[8])
 CONSTANT = (CATEGORIES[1], NUMBERS[1], NUMBERS[6])
 DECAY = {"eta": 0.25, "delta": 0.5, "eta_decay_rate": 0.5}
 
@@ -32,7 +34,7 @@ CASES = {
     "bluefin-two-point-sgd": ("bluefin", NUMBERS, {"feedback": 2, "optimizer": "sgd"}),
     "bluefin-decay": ("bluefin", NUMBERS, {"feedback": 2, **DECAY}),
     "bluefin-momentum": ("bluefin", NUMBERS, {"optimizer_args": {"momentum": 0.9}}),
-    "bluefin-constant": ("bluefin", NUMBERS[6:], {"feedback": 2}),
+    "bluefin-constant": ("bluefin", NUMBERS[6:7], {"feedback": 2}),
     "exponential_weights": ("exponential_weights", CATEGORIES, {}),
     "exponential_weights-constant": ("exponential_weights", CATEGORIES[1:2], {}),
     "exponential_weights_slates": ("exponential_weights_slates", CATEGORIES, {}),

@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.transform import ValueTransformer
 from oppertune.core.values import Categorical, Integer, Real
-from strategies import numbers, parameters
+from strategies import log_integers, numbers, parameters
 
 
 @given(parameters)
 def test_the_declared_value_comes_back(value):
     transformer = ValueTransformer(value)
-    back = transformer.inverse_transform(transformer.transform(value.val))
-    if isinstance(value, Real) and value.step is None:
+    y = transformer.transform(value.val)
+    back = transformer.inverse_transform(y)
+    if transformer.transformed.type == "real" and not 0 < y < 1:  # so near an end that it cannot be told from it
         assert back == pytest.approx(value.val, abs=1e-12 * (value.max - value.min))
     else:
         assert back == value.val
@@ -72,3 +73,20 @@ def test_what_is_not_legal_is_not_transformed(value, x):
 def test_nan_stands_for_no_value(value):
     with pytest.raises(InvalidArgument):
         ValueTransformer(value).inverse_transform(math.nan)
+
+
+@given(log_integers(), st.data())
+def test_every_integer_comes_back_from_a_logarithmic_scale(value, data):
+    transformer = ValueTransformer(value)
+    x = data.draw(st.integers(value.min, value.max))
+    assert transformer.inverse_transform(transformer.transform(x)) == x
+
+
+def test_a_logarithmic_scale_gives_each_decade_the_same_share():
+    """Learners see 1..10 as far apart as 10..100; the first and the last integer have their whole share, too."""
+    real = ValueTransformer(Real("r", 1, 0.001, 1000, log=True))
+    assert [real.inverse_transform(y) for y in (0, 1 / 3, 0.5, 2 / 3, 1)] == pytest.approx([0.001, 0.1, 1, 10, 1000])
+    integer = ValueTransformer(Integer("i", 1, 1, 3, log=True))
+    edge = math.log(1.5 / 0.5) / math.log(3.5 / 0.5)
+    assert [integer.inverse_transform(y) for y in (0, edge - 1e-9, edge + 1e-9, 1)] == [1, 1, 2, 3]
+    assert integer.transformed.val == pytest.approx(math.log(1 / 0.5) / math.log(3.5 / 0.5))

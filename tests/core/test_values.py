@@ -194,3 +194,31 @@ def test_large_integers_are_exact():
 )
 def test_a_parameter_with_one_legal_value_is_constant(value, constant):
     assert value.is_constant == constant
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: Integer("i", 1, 0, 10, log=True), "log needs a min above 0"),
+        (lambda: Real("r", 0.0, -1, 10, log=True), "log needs a min above 0"),
+        (lambda: Integer("i", 2, 2, 10, 2, log=True), "log does not go with a step"),
+        (lambda: Real("r", 0.5, 0.5, 1, 0.1, log=True), "log does not go with a step"),
+        (lambda: Integer("i", 1, 1, 10**13, log=True), "log needs a max of 1e"),
+        (lambda: Integer("i", 1, 1, 10, log=1), "must be true or false"),
+    ],
+)
+def test_no_logarithmic_scale(made, said):
+    with pytest.raises(InvalidParameter, match=said):
+        made()
+
+
+def test_a_scale_is_in_the_dictionary_only_where_it_is_logarithmic():
+    plain, log = Integer("i", 1, 1, 10), Integer("i", 1, 1, 10, log=True)
+    assert "log" not in plain.to_dict()
+    assert log.to_dict()["log"] is True
+    assert [Integer.from_dict(v.to_dict()) for v in (plain, log)] == [plain, log]
+    assert plain != log
+
+
+def test_a_switch_is_a_category_of_two():
+    assert Categorical.switch("gzip", val=True) == Categorical("gzip", "on", ("off", "on"))
