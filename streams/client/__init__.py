@@ -6,7 +6,23 @@ Light: needs neither Faust nor torch. Start at :class:`TunerClient`.
 from ...core.values import Categorical, Integer, Real
 from ..broker import BrokerSettings
 from .client import TunerClient
+from .loop import Application, MetricsMonitor, Runs, TuningLoop
+from .offline import OfflineClient
 from .snapshot import Snapshot
 from .view import Source, Status
 
-__all__ = ["BrokerSettings", "Categorical", "Integer", "Real", "Snapshot", "Source", "Status", "TunerClient"]
+__all__ = [
+    "Application",
+    "BrokerSettings",
+    "Categorical",
+    "Integer",
+    "MetricsMonitor",
+    "OfflineClient",
+    "Real",
+    "Runs",
+    "Snapshot",
+    "Source",
+    "Status",
+    "TunerClient",
+    "TuningLoop",
+]

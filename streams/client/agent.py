@@ -82,6 +82,9 @@ class Agent:
         self._closing = threading.Event()
         self._close_by = 0.0
         self._abandoned = False
+        self.awaiting_restart: tuple[str, ...] = ()
+        self._may_restart = False
+        self._settled = threading.Event()
         self._logged: object = None
         self._failure_logged_at = float("-inf")
         self._thread = threading.Thread(target=self._live, name=f"oppertune-{author.tuner}", daemon=True)
@@ -116,6 +119,20 @@ class Agent:
         if snapshot.run is not None:
             snapshot.run.activate()
         self._announce = True
+
+    def accept_restart(self, timeout_s: float) -> None:
+        """The app can take values that need a restart; returns when they are adopted, or the time is up."""
+        self._settled.clear()
+        self._may_restart = True
+        if self._thread is threading.current_thread():
+            self._adopt()
+        elif self._thread.is_alive():
+            self._settled.wait(timeout_s)
+
+    @property
+    def tuner_status(self) -> str | None:
+        """What the newest record says of the tuner."""
+        return self._record.status if self._record is not None else None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -171,7 +188,7 @@ class Agent:
     def _adopt(self) -> None:
         """Follow what the records say now, if that changed."""
         answer = self.following.answer(monotonic())
-        if answer.mark == self._mark or answer.kind == "unknown":
+        if (answer.mark == self._mark and not self._may_restart) or answer.kind == "unknown":
             return
         before, runs = self._view, self._runs
         self._runs = {}
@@ -191,6 +208,7 @@ class Agent:
             return known
 
         view = view_of(answer, self.author.instance, self._parameters, run_for)
+        view = self._until_restart(view, before, answer.record)
         self._mark, self._record = answer.mark, answer.record
         self._swap(view)
         for run in runs.values():
@@ -205,6 +223,24 @@ class Agent:
         self._keep_due = True
         if answer.kind == "deleted":
             self._store.forget()
+
+    def _until_restart(self, view: View, before: View, record: ConfigRecord | None) -> View:
+        """The view that the app can follow: while parameters of a new one wait for a restart, what it runs already.
+
+        The whole of it: a part of each would be a configuration that nobody asked for.
+        """
+        running = self.applied or before.own.values
+        changes = record.restart if record is not None else []
+        waiting = tuple(n for n in changes if n in running and view.own.values[n] != running[n])
+        may, self._may_restart = self._may_restart, False
+        self.awaiting_restart = () if may else waiting
+        self._settled.set()
+        if may or not waiting:
+            return view
+        self._runs = {}
+        own = Snapshot(running)
+        problem = f"{', '.join(waiting)} changed, and needs a restart of the app: accept_restart() takes what waits"
+        return View(view.status, view.source, own, own, problems=(*view.problems, problem))
 
     def _swap(self, view: View) -> None:
         self._view = view

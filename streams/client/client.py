@@ -30,6 +30,13 @@ _log = logging.getLogger(__name__)
 _CONTEXT: TypeAdapter[dict[str, base.Scalar]] = TypeAdapter(base.ContextData)
 C = TypeVar("C", bound=Callback)
 
+ENV_DISABLED = "OPPERTUNE_DISABLED"
+"""Set to 1 in an app's environment, its clients run the declared values and do nothing else: a switch for emergencies,
+or for tests."""
+
+_SWITCHED_ON = {"", "0", "false", "no", "off"}
+_SWITCHED_OFF = {"1", "true", "yes", "on"}
+
 CLOSE_AT_EXIT_S = 2.0
 """A client that was left open says goodbye when the interpreter ends, if that takes no longer."""
 
@@ -48,6 +55,8 @@ class TunerClient:
             while serving():
                 with client.measure("latency_ms"):
                     serve(pool_size=client["pool_size"])
+
+    ``OPPERTUNE_DISABLED=1`` in the environment switches it off: the declared values, no thread, no connection.
 
     Everything that talks to Kafka happens on one daemon thread. A process that forks goes on in the child as another
     instance, with a thread and connections of its own.
@@ -100,6 +109,7 @@ class TunerClient:
         self._auto_activate = auto_activate
         self._callbacks: tuple[Callback, ...] = () if on_change is None else (on_change,)
         self._started = self._closed = False
+        self._disabled = _is_disabled()
         self._store = IncumbentStore(tuner, settings.prefix, None if state_dir is None else Path(state_dir))
         following = Following(tuner, _checked(context))
         self._view = self._first_view(following.context, None if bootstrap_file is None else Path(bootstrap_file))
@@ -107,6 +117,8 @@ class TunerClient:
         _clients.add(self)
 
     def _first_view(self, context: ContextData | None, bootstrap_file: Path | None) -> View:
+        if self._disabled:
+            return plain_view(Status.DEFAULT, Source.DECLARED, self._parameters, self._parameters.declared)
         if (known := self._store.load(context)) is not None:
             return plain_view(Status.STALE, Source.DISK, self._parameters, known.incumbent.values)
         if bootstrap_file is not None and (values := read_bootstrap_file(bootstrap_file)) is not None:
@@ -143,8 +155,14 @@ class TunerClient:
             raise RuntimeError("this client was closed: make another")
         if not self._started:
             self._started = True
-            self._agent.start()
+            if not self._disabled:
+                self._agent.start()
         return self
+
+    @property
+    def started(self) -> bool:
+        """Whether :meth:`start` was called, and :meth:`close` was not."""
+        return self._started and not self._closed
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Send the last measurements, say goodbye, and stop. Values stay readable.
@@ -152,7 +170,7 @@ class TunerClient:
         Args:
             timeout_s: At most so long: what cannot be sent in this time is given up.
         """
-        if self._started and not self._closed:
+        if self.started and not self._disabled:
             self._agent.close(timeout_s)
         self._closed = True
 
@@ -173,7 +191,7 @@ class TunerClient:
         Returns:
             Whether it is; if not, :attr:`values` and :attr:`source` say what is run instead, :attr:`problems` why.
         """
-        return self._agent.ready.wait(timeout_s)
+        return not self._disabled and self._agent.ready.wait(timeout_s)
 
     # -- reading
 
@@ -207,12 +225,24 @@ class TunerClient:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong now, a sentence each: parameters that had to be defaulted, a broker that does not answer."""
+        if self._disabled:
+            return (f"{ENV_DISABLED} is set: the declared values are run, and nothing is measured",)
         return self._agent.problems
 
     @property
     def dropped(self) -> int:
         """Measurements lost so far: they came too fast, or the broker was away too long."""
         return self._agent.lost
+
+    @property
+    def tuner_status(self) -> str | None:
+        """What the tuner does: tuning, parked, paused, achieved or suspended; ``None`` while that is unknown."""
+        return self._agent.tuner_status
+
+    @property
+    def awaiting_restart(self) -> tuple[str, ...]:
+        """Parameters for which a new configuration waits: it needs a restart of the app; see :meth:`accept_restart`."""
+        return self._agent.awaiting_restart
 
     def snapshot(self) -> Snapshot:
         """The configuration now, to run one unit of work under."""
@@ -237,6 +267,20 @@ class TunerClient:
     def applied(self, snapshot: Snapshot) -> None:
         """Say that a snapshot's values are in effect from now on; needed with ``auto_activate=False`` only."""
         self._agent.activate(snapshot)
+
+    def accept_restart(self, timeout_s: float = 1.0) -> None:
+        """Take the configuration that waits for a restart (:attr:`awaiting_restart`): the app can apply it now.
+
+        Until then the app runs the configuration that it has, as a whole, and what waits is not measured. An app that
+        restarts as a process calls this at its start, after :meth:`wait_ready` and before it applies values; one that
+        restarts a part of itself calls it when that part is at rest. It holds for what waits now, not for later
+        changes. An app that never calls it never runs such configurations; their rounds are skipped.
+
+        Args:
+            timeout_s: Return after so long at the latest; the values are then taken a moment later.
+        """
+        if self.started and not self._disabled:
+            self._agent.accept_restart(timeout_s)
 
     def set_context(self, context: ContextData | None) -> None:
         """The app's situation changed: it may belong to another scope now.
@@ -280,8 +324,15 @@ class TunerClient:
             return
         name = None if self._instance is None else f"{self._instance}-{os.getpid()}"
         self._agent = self._new_agent(parents.following.copy(), applied=parents.applied, name=name)
-        if self._started:
+        if self._started and not self._disabled:
             self._agent.start()
+
+
+def _is_disabled() -> bool:
+    word = os.environ.get(ENV_DISABLED, "")
+    if word.lower() not in _SWITCHED_OFF | _SWITCHED_ON:
+        _log.warning("%s is %r: set it to 1 or 0; it counts as 1", ENV_DISABLED, word)
+    return word.lower() not in _SWITCHED_ON
 
 
 def _checked(context: ContextData | None) -> ContextData | None:

@@ -1,0 +1,204 @@
+"""An application and a monitor in the ready-made loop; the extension guide's own run in it as printed, over Kafka."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from kafkas import unique_prefix, wait_for
+from oppertune.core.values import Categorical, Integer, Real
+from oppertune.schemas import Command, RoundRecord
+from oppertune.streams.broker import BrokerSettings, EmbeddedBroker
+from oppertune.streams.client import OfflineClient, TunerClient, TuningLoop
+from oppertune.streams.operate.ask import ask
+
+SNIPPETS = Path(__file__).parents[1] / "data" / "snippets"  # as text: a formatter would change them
+POOL = {"pool": 10}
+
+
+class App:
+    def __init__(self, fails: tuple[int, ...] = ()) -> None:
+        self.set, self.runs, self.fails = [], 0, fails
+
+    def set_parameters(self, parameters):
+        self.set.append(parameters)
+
+    def run(self):
+        self.runs += 1
+        if self.runs in self.fails:
+            raise OSError("disk full")
+
+
+class Monitor:
+    def __init__(self, metrics=None) -> None:
+        self.metrics, self.running, self.measured = metrics, False, 0
+
+    def start(self):
+        assert not self.running
+        self.running = True
+
+    def stop(self):
+        assert self.running
+        self.running, self.measured = False, self.measured + 1
+        return self.metrics
+
+
+def test_parameters_are_set_when_they_changed_and_each_run_is_measured():
+    app, monitor, client = App(), Monitor(SimpleNamespace(rows=5)), OfflineClient("db", POOL)
+    loop = TuningLoop(client, app, monitor, lambda metrics: metrics.rows / 10)
+    assert loop.run(3).count == 3
+    client.set(pool=20)
+    done = loop.run(2)
+    assert app.set == [{"pool": 10}, {"pool": 20}]
+    assert (app.runs, monitor.measured) == (5, 5)
+    assert client.recorded == {"reward": [0.5] * 5, "rows": [5.0] * 5}
+    assert (done.count, done.failed, done.reward, done.values) == (2, 0, 0.5, {"pool": 20})
+    assert not client.started  # the loop had started it
+
+
+@dataclass
+class Fields:
+    latency: float
+    name: str = "x"
+    ok: bool = True
+
+
+class Row(NamedTuple):
+    latency: float
+    name: str
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [{"latency": 2.0, "name": "x", 3: 4}, Fields(2.0), Row(2.0, "x"),
+     SimpleNamespace(latency=2.0, name="x", reward=9)],
+    ids=["mapping", "dataclass", "tuple", "object"],
+)  # fmt: skip
+def test_the_numbers_of_whatever_a_monitor_returns_are_recorded(metrics):
+    client = OfflineClient("db", POOL)
+    TuningLoop(client, App(), Monitor(metrics), lambda _: 1.0).run(1)
+    assert client.recorded == {"reward": [1.0], "latency": [2.0]}
+
+
+def test_a_run_that_raises_ends_the_loop_or_counts_as_told():
+    client, monitor = OfflineClient("db", POOL), Monitor({})
+    with pytest.raises(OSError, match="disk full"):
+        TuningLoop(client, App(fails=(2,)), monitor, lambda _: 1.0).run(3)
+    assert client.recorded == {"reward": [1.0]}
+    assert not monitor.running
+    client = OfflineClient("db", POOL)
+    done = TuningLoop(client, App(fails=(2,)), monitor, lambda _: 1.0, failure_reward=-1.0).run(3)
+    assert (done.count, done.failed) == (3, 1)
+    assert client.recorded == {"reward": [1.0, -1.0, 1.0]}
+
+
+def test_a_loop_ends_when_told_or_when_the_target_is_achieved():
+    stop, app, client = threading.Event(), App(), OfflineClient("db", POOL)
+    app.run = stop.set
+    assert TuningLoop(client, app, Monitor(), lambda _: 1.0).run(stop=stop).count == 1
+    client.tuner_status = "achieved"
+    assert TuningLoop(client, App(), Monitor(), lambda _: 1.0).run(until_achieved=True).count == 0
+
+
+def test_a_run_is_credited_to_what_it_began_under():
+    client = OfflineClient("db", POOL)
+    seen = []
+
+    def change_midway():
+        seen.append(client.snapshot())
+        client.set(pool=client["pool"] + 1)
+
+    app = App()
+    app.run = change_midway
+    client.put = lambda run, metric, value: seen.append(run)
+    TuningLoop(client, app, Monitor(), lambda _: 1.0).run(1)
+    assert seen[1] is seen[0].run
+
+
+# -- the technical summary's extension guide
+
+
+@pytest.fixture
+def guide() -> dict[str, Any]:
+    """What its blocks define, run as printed; annotations are not evaluated, for one names a class defined below it."""
+    names: dict[str, Any] = {"Mapping": Mapping, "Any": Any}
+    names |= {"Integer": Integer, "Real": Real, "Categorical": Categorical}
+    for block in ("custom-application", "reward-function", "parameter-definition"):
+        source = "from __future__ import annotations\n" + (SNIPPETS / f"{block}.txt").read_text()
+        exec(compile(source, block, "exec"), names)  # noqa: S102 - the guide under test
+    return names
+
+
+@pytest.fixture
+def fleet(tmp_path) -> Any:
+    """The embedded broker with a real worker process."""
+    with EmbeddedBroker(prefix=unique_prefix()) as broker, (tmp_path / "log").open("wb") as log:
+        where = ["--bootstrap", broker.bootstrap, "--prefix", broker.settings.prefix, "--embedded"]
+        worker = subprocess.Popen([sys.executable, "-m", "oppertune.streams.worker", *where], stderr=log)
+        try:
+            yield broker.settings
+        finally:
+            worker.kill()
+            worker.wait(10)
+
+
+def _rounds(settings: BrokerSettings) -> list[RoundRecord]:
+    consumer = Consumer(settings.consumer())
+    consumer.assign([TopicPartition(settings.topic("rounds"), p, OFFSET_BEGINNING) for p in range(4)])
+    found = []
+    try:
+        wait_for(lambda: found.extend(consumer.consume(100, 0.2)) or len(found) >= 3, "three rounds", 20)
+    finally:
+        consumer.close()
+    return [RoundRecord.from_bytes(message.value()) for message in found]
+
+
+def test_the_guides_application_monitor_and_reward_function_are_tuned_by_a_worker(guide, fleet, tmp_path):
+    class Application(guide["YourApplication"]):
+        def set_parameters(self, parameters):
+            super().set_parameters(parameters)
+            self.parameters = parameters
+
+        def run(self):
+            assert super().run() is None  # the guide's blank
+
+    class MetricsMonitor(guide["YourMetricsMonitor"]):
+        def stop(self):
+            assert super().stop() is None  # the guide's blank
+            return guide["YourMetrics"](throughput=10.0 * app.parameters["connection_pool_size"], latency=2.0,
+                                        error_rate=0.1)  # fmt: skip
+
+    spec = {
+        "name": "database",
+        "parameters": [p.to_dict() for p in guide["parameters"]],
+        "measurement": {"min_samples": 1, "interval_s": 0.1},
+        "heartbeat_s": 1,
+    }
+    apply = Command(v=1, id="1", kind="apply", tuner="database", author="test", spec=spec)
+    assert ask(fleet, apply, timeout_s=25).state is not None
+    app = Application()
+    client = TunerClient("database", guide["parameters"], settings=fleet, state_dir=tmp_path, auto_activate=False)
+    stop = threading.Event()
+    loop = TuningLoop(client, app, MetricsMonitor(), guide["calculate_reward"], every_s=0.02)
+    with client:
+        running = threading.Thread(target=loop.run, kwargs={"stop": stop})
+        running.start()
+        try:
+            rounds = [r for r in _rounds(fleet) if r.outcome == "measured"]
+        finally:
+            stop.set()
+            running.join(10)
+    assert rounds
+    for closed in rounds:
+        metrics = guide["YourMetrics"](10.0 * closed.values["connection_pool_size"], 2.0, 0.1)
+        assert closed.reward == pytest.approx(guide["calculate_reward"](metrics))
+        assert closed.told == closed.reward
+        assert closed.metrics["latency"].mean == pytest.approx(2.0)
+    assert len({tuple(closed.values.items()) for closed in rounds}) > 1
