@@ -163,7 +163,7 @@ class OfflineClient:
     def applied(self, snapshot: Snapshot) -> None:
         """Taken; there is nobody to tell."""
 
-    def accept_restart(self, timeout_s: float = 1.0) -> None:  # noqa: ARG002 - as TunerClient's
+    def accept_restart(self, timeout_s: float = 1.0) -> None:
         """Taken; nothing waits."""
 
     def set_context(self, context: ContextData | None) -> None:
