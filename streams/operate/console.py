@@ -1,11 +1,11 @@
 """How commands speak: consoles, JSON for scripts, and the options that many of them share."""
 
-import json
-import sys
 from typing import Annotated
 
 import typer
 from rich.console import Console
+
+from .outputs import Output
 
 out = Console()
 err = Console(stderr=True)
@@ -17,14 +17,9 @@ Author = Annotated[str, typer.Option("--author", envvar="OPPERTUNE_AUTHOR", help
 Reason = Annotated[str, typer.Option("--reason", help="why, for those who read it later")]
 
 
-def print_json(data: object) -> None:
-    """One JSON document on one line."""
-    sys.stdout.write(json.dumps(data) + "\n")
-
-
-def report(data: dict[str, object], sentence: str, *, as_json: bool) -> None:
+def report(data: Output, sentence: str, *, as_json: bool) -> None:
     """What a command did: as data for scripts, or as a sentence for people."""
     if as_json:
-        print_json(data)
+        data.show()
     else:
         out.print(sentence, markup=False, highlight=False, soft_wrap=True)

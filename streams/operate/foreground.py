@@ -1,13 +1,12 @@
 """The embedded broker in the foreground."""
 
-import json
 import signal
-import sys
 import threading
 
 from rich.console import Console
 
 from ..broker import EmbeddedBroker
+from .outputs import Broker
 
 
 def run_broker(prefix: str, console: Console, *, as_json: bool) -> None:
@@ -17,8 +16,7 @@ def run_broker(prefix: str, console: Console, *, as_json: bool) -> None:
         signal.signal(number, lambda *_: stop.set())
     with EmbeddedBroker(prefix=prefix) as broker:
         if as_json:
-            sys.stdout.write(json.dumps({"bootstrap": broker.bootstrap, "prefix": prefix}) + "\n")
-            sys.stdout.flush()
+            Broker(bootstrap=broker.bootstrap, prefix=prefix).show()
         else:
             console.print(f"embedded broker at [bold]{broker.bootstrap}[/bold], in memory, until Ctrl-C")
             console.print(f"a worker for it:  oppertune worker --embedded --bootstrap {broker.bootstrap}")

@@ -3,9 +3,10 @@
 Imports stand inside the commands: ``oppertune --help`` must not load Faust or matplotlib.
 """
 
-import json
 import logging
+import signal
 import sys
+import threading
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -19,10 +20,12 @@ from ...core.errors import BrokerUnreachable, InvalidArgument, MissingExtra, Opp
 from ..broker import BrokerSettings
 from ..broker.settings import DEFAULT_PREFIX
 from .codes import CommandFailed, ExitCode
+from .commands.letters import letters
 from .commands.topics import topics
 from .commands.tuner import tuner
 from .connection import connected
-from .console import AsJson, err, out
+from .console import AsJson, Name, err, out, report
+from .outputs import Demo, Exported
 
 app = typer.Typer(
     name="oppertune",
@@ -34,6 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(topics, name="topics")
 app.add_typer(tuner, name="tuner")
+app.add_typer(letters, name="dead-letters")
 
 
 class LogLevel(StrEnum):
@@ -81,7 +85,7 @@ def demo(
         seconds=seconds, instances=instances, bootstrap=bootstrap, picture=picture, console=err if as_json else out
     )
     if as_json:
-        sys.stdout.write(json.dumps(result) + "\n")
+        Demo.model_validate(result).show()
 
 
 @app.command(epilog="Example: oppertune worker --bootstrap kafka-1:9092,kafka-2:9092")
@@ -124,6 +128,50 @@ def broker(
     from .foreground import run_broker
 
     run_broker(prefix, out, as_json=as_json)
+
+
+@app.command(epilog="Example: oppertune watch checkout --last 20")
+@connected
+def watch(
+    name: Annotated[str | None, typer.Argument(help="only this tuner")] = None,
+    *,
+    settings: BrokerSettings,
+    last: Annotated[int, typer.Option(min=0, max=100_000, help="begin with what happened last, about so much")] = 0,
+    rounds: Annotated[int | None, typer.Option(min=1, help="end after so many closed rounds")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, a line each, for scripts")] = False,
+) -> None:
+    """Follow what happens, live: rounds and their rewards, new incumbents, targets, dead letters. Ends with Ctrl-C."""
+    from .watch import happenings, line
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    for happened in happenings(settings, name, stop, last=last, rounds=rounds):
+        if as_json:
+            happened.show()
+        else:
+            out.print(line(happened), soft_wrap=True)
+
+
+@app.command(epilog="Example: oppertune export checkout --output rounds.csv")
+@connected
+def export(
+    name: Name,
+    *,
+    settings: BrokerSettings,
+    output: Annotated[Path, typer.Option("--output", "-o", help="a file that ends in .csv or .parquet")],
+    force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Export a tuner's closed rounds as a table: values, metrics, rewards, and what became of each round and why."""
+    from .export import check, write
+    from .rounds import read_rounds
+
+    check(output, force=force)  # before the work
+    with err.status("reading rounds ..."):
+        closed = read_rounds(settings, name)
+    written = write(closed, output, force=force)
+    report(Exported(file=str(output), rounds=written), f"{written} rounds are in {output}", as_json=as_json)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from statistics import fmean
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -9,9 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ...schemas.spec import TunerSpec
-from ...schemas.state import ScopeState
+from ...schemas.spec import Target, TunerSpec
+from ...schemas.state import Block, ScopeState, TunerState
+from .outputs import Best, BestList, Confirming, Instance, Listed, Scope, Shown, TunerList
+from .rounds import sparkline
 from .states import TunerView
+from .waiting import Standing, ago, waiting_for
 
 _COLOURS = {"tuning": "green", "achieved": "cyan", "parked": "yellow", "paused": "yellow"}
 
@@ -66,22 +70,29 @@ def list_table(views: Mapping[str, TunerView]) -> Table:
     return table
 
 
-def list_json(views: Mapping[str, TunerView]) -> list[dict[str, object]]:
-    """All tuners, as plain data."""
-    return [
-        {
-            "tuner": view.name,
-            "status": view.status,
-            "algorithm": view.state.spec.algorithm.name if view.state is not None else None,
-            "instances": sum(len(s.presence) for s in active_scopes(view)),
-            "rounds": sum(s.round for s in active_scopes(view)),
-        }
-        for view in views.values()
-    ]
+def list_data(views: Mapping[str, TunerView]) -> TunerList:
+    """All tuners, as data."""
+    return TunerList(
+        tuners=[
+            Listed(
+                tuner=view.name,
+                status=view.status,
+                algorithm=view.state.spec.algorithm.name if view.state is not None else None,
+                instances=sum(len(s.presence) for s in active_scopes(view)),
+                rounds=sum(s.round for s in active_scopes(view)),
+                reward=max((r for s in active_scopes(view) if (r := s.incumbent.reward) is not None), default=None),
+            )
+            for view in views.values()
+        ]
+    )
 
 
-def show(view: TunerView) -> RenderableType:
-    """One tuner, whole."""
+Rewards = Mapping[str, list[float]]
+"""Rewards of the last rounds, oldest first, by scope."""
+
+
+def show(view: TunerView, rewards: Rewards, now_ms: int) -> RenderableType:
+    """One tuner, whole, at a wall time."""
     head = Text.assemble(("tuner ", "bold"), (view.name, "bold"), "  ", _status(view))
     if view.state is None:
         return Group(head, _unreadable(view))
@@ -96,9 +107,15 @@ def show(view: TunerView) -> RenderableType:
     spec = state.spec
     applied = f"applied {_when(state.applied_ms)} by {state.author}{': ' + state.reason if state.reason else ''}"
     lines += [Text(f"{spec.algorithm.name}; {applied}"), Text(f"declared: {_values(spec, spec.declared())}")]
+    lines.append(Text(_standing(view.standing, now_ms), style="red" if view.standing.stalled(now_ms) else ""))
     for scope in active_scopes(view):
-        lines += ["", *_scope(spec, scope, still=state.paused or state.suspended is not None)]
+        lines += ["", *_scope(view, state, scope, rewards.get(scope.scope, []), now_ms)]
     return Group(*lines)
+
+
+def _standing(where: Standing, now_ms: int) -> str:
+    written = f"state last written {ago(where.time_ms, now_ms)} ago" if where.time_ms else "state never written"
+    return f"{where.lag} events of its partition wait for a worker; {written}"
 
 
 def _unreadable(view: TunerView) -> Text:
@@ -110,40 +127,148 @@ def _indented(line: str) -> RenderableType:
     return Padding(Text(line), (0, 0, 0, 2), expand=False)
 
 
-def _scope(spec: TunerSpec, scope: ScopeState, *, still: bool) -> list[RenderableType]:
+def _scope(
+    view: TunerView, state: TunerState, scope: ScopeState, rewards: list[float], now_ms: int
+) -> list[RenderableType]:
     """A context's lines: narrow enough for any terminal."""
-    incumbent = scope.incumbent
+    spec, incumbent = state.spec, scope.incumbent
     known = "" if incumbent.reward is None else f"reward {_number(incumbent.reward)}, "
     origin = f"confirmed in round {incumbent.since_round}" if incumbent.confirmed else "declared"
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in scope.outcomes.items())
-    trying = "nobody is present" if scope.open is None else "standing still" if still else f"now {scope.open.kind}"
-    return [
+    trying = scope.open.kind if scope.open is not None else "none is open"
+    lines = [
         Text(f"context {_context(scope)}", style="bold") if scope.scope else Text("no context", style="bold"),
-        _indented(f"round {scope.round}, {trying}; instances: {len(scope.presence)}"),
-        _indented(f"last reward {_number(scope.last_reward)}; rounds: {outcomes or 'none closed yet'}"),
+        _indented(f"round {scope.round}, {trying}; rounds: {outcomes or 'none closed yet'}"),
+        _indented(f"waiting for: {waiting_for(state, scope, view.standing, now_ms)}"),
+        _indented(f"last reward {_number(scope.last_reward)}" + (f"  {sparkline(rewards)}" if rewards else "")),
         _indented(f"incumbent: {_values(spec, incumbent.values)} ({known}{origin})"),
     ]
+    if scope.block is not None:
+        lines.append(_indented(_confirming(spec, scope.block)))
+    if spec.target is not None:
+        lines.append(_indented(_target(spec.target, scope)))
+    lines += [_indented(said) for said in _presence(scope, now_ms)]
+    return lines
 
 
-def show_json(view: TunerView) -> dict[str, object]:
-    """One tuner, as plain data; learners and windows left out."""
+def _confirming(spec: TunerSpec, block: Block) -> str:
+    tried, incumbent = (_mean(r) for r in (block.candidate_rewards, block.incumbent_rewards))
+    return (
+        f"judging {_values(spec, block.candidate)} against it: {tried} to {incumbent} so far,"
+        f" {len(block.left)} rounds left"
+    )
+
+
+def _mean(rewards: list[float]) -> str:
+    return _number(fmean(rewards)) if rewards else "-"
+
+
+def _target(target: Target, scope: ScopeState) -> str:
+    if not scope.achieved:
+        return f"target {_number(target.reward)}: {scope.streak} of {target.rounds} rounds of the incumbent in a row"
+    then = "tuning resumes" if target.resume else "nothing follows"
+    lost = f"; below it for {scope.streak} of {target.rounds} rounds, after which {then}" if scope.streak else ""
+    return f"target {_number(target.reward)}: achieved{lost}"
+
+
+_SHOWN_INSTANCES = 8
+
+
+def _presence(scope: ScopeState, now_ms: int) -> list[str]:
+    """Instances in a few lines: those that are away are what one looks for."""
+    away = {n: p.expires_ms for n, p in scope.presence.items() if p.expires_ms < now_ms}
+    here = sorted(scope.presence.keys() - away.keys())
+    shown = ", ".join(here[:_SHOWN_INSTANCES]) + (", ..." if len(here) > _SHOWN_INSTANCES else "")
+    lines = [f"instances: {len(here)} present" + (f" ({shown})" if here else "")]
+    for name, expired in sorted(away.items(), key=lambda item: item[1])[:_SHOWN_INSTANCES]:
+        lines.append(f"silent: {name}, not heard of for {ago(expired, now_ms)} longer than it may be")
+    return lines
+
+
+def show_data(view: TunerView, rewards: Rewards, now_ms: int) -> Shown:
+    """One tuner, as data; learners and windows left out."""
     state = view.state
-    return {
-        "tuner": view.name,
-        "status": view.status,
-        "unreadable": view.unreadable or None,
-        "suspended": state.suspended.model_dump() if state is not None and state.suspended is not None else None,
-        "spec": state.spec.model_dump(mode="json") if state is not None else None,
-        "incarnation": state.incarnation if state is not None else None,
-        "scopes": [
-            scope.model_dump(
-                mode="json",
-                include={
-                    "scope", "context", "round", "version", "incumbent", "achieved", "streak", "explored",
-                    "worst_reward", "last_reward", "outcomes",
-                },
+    return Shown(
+        tuner=view.name,
+        status=view.status,
+        unreadable=view.unreadable or None,
+        suspended=state.suspended if state is not None else None,
+        spec=state.spec if state is not None else None,
+        incarnation=state.incarnation if state is not None else None,
+        lag=view.standing.lag,
+        applied_ms=view.standing.time_ms,
+        scopes=[
+            Scope(
+                scope=scope.scope,
+                context=scope.context,
+                round=scope.round,
+                open=scope.open.id if scope.open is not None else None,
+                waiting_for=waiting_for(state, scope, view.standing, now_ms),
+                incumbent=scope.incumbent,
+                confirming=_confirming_data(scope.block),
+                achieved=scope.achieved,
+                streak=scope.streak,
+                worst_reward=scope.worst_reward,
+                last_reward=scope.last_reward,
+                rewards=rewards.get(scope.scope, []),
+                outcomes=scope.outcomes,
+                instances=[
+                    Instance(instance=name, present=p.expires_ms >= now_ms, expires_ms=p.expires_ms)
+                    for name, p in sorted(scope.presence.items())
+                ],
             )
-            | {"instances": sorted(scope.presence), "open": scope.open.id if scope.open is not None else None}
             for scope in active_scopes(view)
+            if state is not None
         ],
-    }  # fmt: skip
+    )
+
+
+def _confirming_data(block: Block | None) -> Confirming | None:
+    if block is None:
+        return None
+    return Confirming(
+        candidate=block.candidate,
+        left=len(block.left),
+        candidate_rewards=block.candidate_rewards,
+        incumbent_rewards=block.incumbent_rewards,
+    )
+
+
+def best_data(view: TunerView, context: Mapping[str, str]) -> BestList:
+    """The incumbents of a tuner, of contexts with these fields."""
+    return BestList(
+        tuner=view.name,
+        incumbents=[
+            Best(
+                context=scope.context,
+                values=scope.incumbent.values,
+                reward=scope.incumbent.reward,
+                confirmed=scope.incumbent.confirmed,
+                since_round=scope.incumbent.since_round,
+            )
+            for scope in active_scopes(view)
+            if all(str((scope.context or {}).get(name)) == value for name, value in context.items())
+        ],
+    )
+
+
+def best(spec: TunerSpec, found: BestList) -> RenderableType:
+    """The incumbents of a tuner, a table each."""
+    units = {p.name: p.unit for p in spec.parameters}
+    declared = spec.declared()
+    tables: list[RenderableType] = []
+    for one in found.incumbents:
+        context = ", ".join(f"{k}={v}" for k, v in one.context.items()) if one.context else "no context"
+        origin = f"confirmed in round {one.since_round}" if one.confirmed else "declared, nothing better confirmed yet"
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, title=f"{context}: reward {_number(one.reward)}, {origin}")
+        table.title_justify = "left"
+        for heading in ("parameter", "best", "declared"):
+            table.add_column(heading, justify="left" if heading == "parameter" else "right")
+        for name, value in one.values.items():
+            table.add_row(name, _with_unit(value, units.get(name, "")), _with_unit(declared.get(name, "-"), ""))
+        tables.append(table)
+    return Group(*tables)
+
+
+def _with_unit(value: object, unit: str) -> str:
+    return f"{value:.6g} {unit}".strip() if isinstance(value, float) else f"{value} {unit}".strip()

@@ -25,10 +25,19 @@ def read_spec(path: Path) -> tuple[TunerSpec, dict[str, Any]]:
         CommandFailed: The file cannot be read, or is not a spec.
     """
     try:
-        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise CommandFailed(f"cannot read {path}: {error.strerror or error}", ExitCode.INVALID) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise CommandFailed(f"{path} is neither YAML nor JSON: {error}", ExitCode.INVALID) from error
+    return check_spec(text, str(path))
+
+
+def check_spec(text: str, path: str) -> tuple[TunerSpec, dict[str, Any]]:
+    """Check the text of a spec, as :func:`read_spec` does; ``path`` names it in errors."""
+    try:
+        written = yaml.safe_load(text)
+    except yaml.YAMLError as error:
         raise CommandFailed(f"{path} is neither YAML nor JSON: {error}", ExitCode.INVALID) from error
     if not isinstance(written, dict):
         raise CommandFailed(f"{path} holds no spec: a mapping with name and parameters is expected", ExitCode.INVALID)
@@ -47,7 +56,7 @@ def read_spec(path: Path) -> tuple[TunerSpec, dict[str, Any]]:
     return spec, written
 
 
-def _try_learner(path: Path, spec: TunerSpec) -> None:
+def _try_learner(path: str, spec: TunerSpec) -> None:
     """Make the learner as a worker would. One that is not installed here may be installed there: the worker tells."""
     try:
         learners.build(spec, 0, "")

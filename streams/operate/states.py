@@ -6,9 +6,12 @@ from confluent_kafka import KafkaException
 
 from ...core.errors import BrokerUnreachable
 from ...schemas.keys import OFFSETS_KEY, partition_of, tuner_of
-from ...schemas.state import ScopeState, TunerState
+from ...schemas.state import PartitionOffsets, ScopeState, TunerState
 from ..broker import BrokerSettings, partition_count
 from ..broker.table import read_table
+from ..processor import SOURCES
+from .reading import ends
+from .waiting import Standing, standing
 
 
 @dataclass(slots=True)
@@ -20,12 +23,14 @@ class TunerView:
         state: Its own record, ``None`` where it cannot be read.
         scopes: Its scopes, the one without context first.
         unreadable: Why a record cannot be read; empty where all can.
+        standing: How far its partition was applied; only where one tuner was asked for.
     """
 
     name: str
     state: TunerState | None = None
     scopes: list[ScopeState] = field(default_factory=list)
     unreadable: str = ""
+    standing: Standing = field(default_factory=Standing)
 
     @property
     def status(self) -> str:
@@ -61,11 +66,21 @@ def read_tuners(settings: BrokerSettings, name: str | None = None, *, timeout_s:
         for key, value in records.items():
             if key != OFFSETS_KEY and name in {None, tuner_of(key)}:
                 _add(views.setdefault(tuner_of(key), TunerView(tuner_of(key))), key, value)
+    if name in views:
+        [(partition, records)] = tables.items()
+        views[name].standing = standing(_offsets(records), ends(settings, SOURCES, partition))
     for view in views.values():
         if view.state is not None:
             view.scopes = [s for s in view.scopes if s.incarnation == view.state.incarnation]
         view.scopes.sort(key=lambda s: s.scope)
     return dict(sorted(views.items()))
+
+
+def _offsets(records: dict[str, bytes]) -> PartitionOffsets | None:
+    try:
+        return PartitionOffsets.from_bytes(records[OFFSETS_KEY]) if OFFSETS_KEY in records else None
+    except ValueError:  # of a newer version: its lag is not known
+        return None
 
 
 def _add(view: TunerView, key: str, value: bytes) -> None:

@@ -15,7 +15,9 @@ from oppertune.streams.operate.specs import read_spec
 
 COMMANDS = [
     ["demo"], ["worker"], ["broker"], ["topics", "create"], ["topics", "check"], ["topics", "adopt"],
-    ["tuner", "apply"], ["tuner", "delete"], ["tuner", "list"], ["tuner", "show"],
+    ["tuner", "init"], ["tuner", "apply"], ["tuner", "delete"], ["tuner", "list"], ["tuner", "show"], ["tuner", "best"],
+    ["tuner", "pause"], ["tuner", "resume"], ["tuner", "reset"], ["tuner", "picture"],
+    ["dead-letters", "list"], ["dead-letters", "show"], ["watch"], ["export"],
 ]  # fmt: skip
 
 

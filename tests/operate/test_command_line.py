@@ -30,6 +30,7 @@ from oppertune.streams.broker import BrokerSettings, delete_topics, read_table
 from oppertune.streams.operate import ask as asking
 from oppertune.streams.operate import states
 from oppertune.streams.operate.codes import CommandFailed, ExitCode
+from oppertune.streams.operate.outputs import Shown
 from oppertune.streams.operate.render import list_table, show
 from oppertune.streams.operate.states import TunerView
 from oppertune.streams.worker import WorkerSettings
@@ -42,6 +43,7 @@ SPEC = {
 }
 CATEGORY = {"name": "mode", "type": "categorical", "val": "a", "categories": ["a", "b"]}
 PARTITIONS = 4
+NOW_MS = 0
 
 
 @pytest.fixture
@@ -74,8 +76,8 @@ class TestApply:
         done = call("tuner", "apply", written(f"in-{suffix}", suffix), "--json")
         assert done.code == ExitCode.OK, done.err
         told = one_line(done.out)
-        assert told.keys() == {"tuner", "applied", "incarnation"}
-        assert (told["tuner"], told["applied"]) == (f"in-{suffix}", True)
+        assert told.keys() == {"tuner", "done", "incarnation"}
+        assert (told["tuner"], told["done"]) == (f"in-{suffix}", "applied")
         assert call("tuner", "show", f"in-{suffix}").code == ExitCode.OK
 
     def test_the_same_again_changes_nothing_and_a_changed_one_starts_anew(self, call, served, written):
@@ -114,7 +116,8 @@ class TestApply:
         began = time.monotonic()
         assert one_line(call("tuner", "apply", written("dry"), "--dry-run", "--json").out) == {
             "tuner": "dry",
-            "valid": True,
+            "done": "validated",
+            "incarnation": None,
         }
         assert time.monotonic() - began < 2
 
@@ -191,14 +194,19 @@ class TestApply:
 class TestListShowDelete:
     def test_json_has_the_keys_that_scripts_rely_on(self, call, served, written):
         call("tuner", "apply", written("keys"), "--author", "ada", "--reason", "why not")
-        [row] = [r for r in one_line(call("tuner", "list", "--json").out) if r["tuner"] == "keys"]
-        assert row == {"tuner": "keys", "status": "parked", "algorithm": "hybrid_solver", "instances": 0, "rounds": 0}
+        [row] = [r for r in one_line(call("tuner", "list", "--json").out)["tuners"] if r["tuner"] == "keys"]
+        named = {"tuner": "keys", "status": "parked", "algorithm": "hybrid_solver"}
+        assert row == named | {"instances": 0, "rounds": 0, "reward": None}
         shown = one_line(call("tuner", "show", "keys", "--json").out)
-        assert shown.keys() == {"tuner", "status", "unreadable", "suspended", "spec", "incarnation", "scopes"}
+        assert shown.keys() == set(Shown.model_fields)
         assert shown["spec"]["parameters"][0]["name"] == "pool"
         assert [s["incumbent"]["values"] for s in shown["scopes"]] == [{"pool": 10}]
         assert "by ada: why not" in " ".join(call("tuner", "show", "keys").out.split())
-        assert one_line(call("tuner", "delete", "keys", "--json").out) == {"tuner": "keys", "deleted": True}
+        assert one_line(call("tuner", "delete", "keys", "--json").out) == {
+            "tuner": "keys",
+            "done": "deleted",
+            "incarnation": None,
+        }
 
     def test_a_list_for_people(self, call, served, written):
         call("tuner", "apply", written("listed"))
@@ -232,7 +240,7 @@ class TestListShowDelete:
         wait_for(lambda: fleet.round(region="eu") == 2, "round 2")
         [scope] = one_line(call("tuner", "show", "regions", "--json").out)["scopes"]
         assert scope["context"] == {"region": "eu"}
-        assert (scope["round"], scope["last_reward"], scope["instances"]) == (2, 0.5, ["a"])
+        assert (scope["round"], scope["last_reward"], [i["instance"] for i in scope["instances"]]) == (2, 0.5, ["a"])
         shown = call("tuner", "show", "regions").out
         for part in ("tuning", "context region=eu", "round 2", "instances: 1", "last reward 0.5", "pool=10 (declared)"):
             assert part in shown
@@ -252,19 +260,20 @@ class TestListShowDelete:
         assert shown.code == ExitCode.OK
         assert "suspended: RuntimeError: boom" in shown.out
         assert "at metrics offset" in shown.out
-        assert "round 2, standing still; instances: 1" in shown.out
+        assert "waiting for: suspended; mend the cause, then: oppertune tuner resume" in " ".join(shown.out.split())
+        assert "instances: 1 present (a)" in shown.out
         told = one_line(call("tuner", "show", bad, "--json").out)
         assert told["status"] == "suspended"
         assert told["suspended"]["reason"] == "RuntimeError: boom"
         wait_for(lambda: fleets[good].measure("a", 3, 0.5), "the neighbour to go on")
         wait_for(lambda: fleets[good].round() == 4, "the neighbour's next round")
-        statuses = {r["tuner"]: r["status"] for r in one_line(call("tuner", "list", "--json").out)}
+        statuses = {r["tuner"]: r["status"] for r in one_line(call("tuner", "list", "--json").out)["tuners"]}
         assert (statuses[bad], statuses[good]) == ("suspended", "tuning")
         assert call("tuner", "apply", written(bad)).code == ExitCode.OK, "another algorithm is the way out"
         assert "boom" not in call("tuner", "show", bad).out
 
     def test_reading_needs_no_worker(self, call, workerless):
-        assert call("tuner", "list", "--json").out == "[]\n"
+        assert call("tuner", "list", "--json").out == '{"tuners":[]}\n'
         assert call("tuner", "show", "any").code == ExitCode.NOT_FOUND
 
 
@@ -331,10 +340,10 @@ class TestOnAnyTerminal:
     @pytest.mark.parametrize("width", [40, 60, 80, 200])
     def test_a_tuner_fits_the_width_and_loses_nothing(self, width):
         view = self.view()
-        printed = self.printed(show(view), width)
+        printed = self.printed(show(view, {}, NOW_MS), width)
         assert max(map(len, printed.splitlines())) <= width
         words = " ".join(printed.split())
-        for part in ("tuner checkout tuning", "to see [it] wrap", "round 3, now explore; instances: 1", "2 measured"):
+        for part in ("tuner checkout tuning", "to see [it] wrap", "round 3, explore; rounds: 2 measured", "1 present"):
             assert part in words
         assert "incumbent: mode=slow, pool=10, ratio=0.5" in words
         block = printed[printed.index("no context") :].splitlines()[1:]
@@ -342,10 +351,10 @@ class TestOnAnyTerminal:
 
     def test_where_the_incumbent_is_from(self):
         view = self.view()
-        assert "ratio=0.5 (declared)" in self.printed(show(view), 100)
+        assert "ratio=0.5 (declared)" in self.printed(show(view, {}, NOW_MS), 100)
         values = {"mode": "fast", "pool": 20, "ratio": 0.123456789}
         view.scopes[0].incumbent = Incumbent(values=values, hash="0", reward=0.75, since_round=2, confirmed=True)
-        shown = self.printed(show(view), 100)
+        shown = self.printed(show(view, {}, NOW_MS), 100)
         assert "incumbent: mode=fast, pool=20, ratio=0.123457 (reward 0.75, confirmed in round 2)" in shown
 
     @pytest.mark.parametrize("width", [50, 80])
@@ -356,18 +365,18 @@ class TestOnAnyTerminal:
 
     def test_units_are_shown(self):
         parameter = {**SPEC["parameters"][0], "unit": "MiB"}
-        assert "pool=10 MiB" in self.printed(show(self.view(parameters=[parameter])), 100)
+        assert "pool=10 MiB" in self.printed(show(self.view(parameters=[parameter]), {}, NOW_MS), 100)
 
     def test_a_scope_that_cannot_be_read_is_said_though_the_tuner_can(self):
         view = self.view()
         view.unreadable = "checkout/eu: ValidationError"
-        shown = self.printed(show(view), 100)
+        shown = self.printed(show(view, {}, NOW_MS), 100)
         assert "cannot be read: checkout/eu: ValidationError" in shown
         assert "incumbent" in shown
 
     def test_a_tuner_without_its_own_record(self):
         view = TunerView("lost", None, self.view().scopes)
-        assert "record of the tuner itself is missing" in self.printed(show(view), 100)
+        assert "record of the tuner itself is missing" in self.printed(show(view, {}, NOW_MS), 100)
         assert re.search(r"lost\W+unreadable", self.printed(list_table({"lost": view}), 100))
 
 
@@ -461,7 +470,7 @@ class TestBroker:
                 told = json.loads(broker.stdout.readline())
                 assert told.keys() == {"bootstrap", "prefix"}
                 listed = call("tuner", "list", "--json", "--embedded", "-b", told["bootstrap"], "--prefix", "mine.")
-                assert listed.out == "[]\n"
+                assert listed.out == '{"tuners":[]}\n'
                 broker.send_signal(number)
                 assert broker.wait(5) == 0
                 assert broker.stdout.read() == ""

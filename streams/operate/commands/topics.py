@@ -7,7 +7,8 @@ import typer
 from ...broker import BrokerSettings, Problem, check_topics, create_topics
 from ..codes import CommandFailed, ExitCode
 from ..connection import connected
-from ..console import AsJson, out, print_json, report
+from ..console import AsJson, out, report
+from ..outputs import TopicAdopted, TopicsChecked, TopicsCreated
 
 topics = typer.Typer(no_args_is_help=True, help="Create and check the topics that everything runs on.")
 
@@ -37,7 +38,7 @@ def topics_create(
     )
     problems = check_topics(settings)
     if as_json:
-        print_json({"created": sorted(created), "problems": [str(p) for p in problems]})
+        TopicsCreated(created=sorted(created), problems=[str(p) for p in problems]).show()
     else:
         out.print(f"created: {', '.join(sorted(created)) or 'nothing, all are there'}")
     _fail_on(problems)
@@ -49,7 +50,7 @@ def topics_check(*, settings: BrokerSettings, as_json: AsJson = False) -> None:
     """Say what is wrong with the topics, and how to mend it; exit code 7 if anything is."""
     problems = check_topics(settings)
     if as_json:
-        print_json({"problems": [str(p) for p in problems]})
+        TopicsChecked(problems=[str(p) for p in problems]).show()
     elif not problems:
         out.print("all topics are as they must be")
     _fail_on(problems)
@@ -74,7 +75,7 @@ def topics_adopt(
         raise typer.BadParameter(f"{topic!r} is none of {', '.join(SOURCES)}")
     adopted = adopt(WorkerSettings(broker=settings), topic)
     sentence = f"adopted on {len(adopted)} partitions" if adopted else "nothing to adopt: the topic is the one known"
-    report({"topic": topic, "partitions": adopted}, sentence, as_json=as_json)
+    report(TopicAdopted(topic=topic, partitions=adopted), sentence, as_json=as_json)
 
 
 def _fail_on(problems: list[Problem]) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ....schemas.records import RoundRecord
 from ...broker import BrokerSettings
-from .picture import RoundPoint
+from ..picture import RoundPoint
 from .spec import METRIC
 
 

@@ -32,9 +32,9 @@ from ...broker import (
 )
 from ..ask import ask
 from ..codes import CommandFailed, ExitCode
+from ..picture import reward_picture
 from .compare import Side
 from .disk import pick_work_dir
-from .picture import reward_picture
 from .processes import Member, fleet, worker
 from .progress import Progress, Rounds
 from .spec import TUNER, demo_spec

@@ -1,10 +1,12 @@
-"""The demo's rounds, as a picture."""
+"""Rounds as a picture: rewards over time, a panel per context."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from ...schemas.records import RoundRecord
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -45,6 +47,19 @@ class RoundPoint:
     outcome: str
     new_incumbent: bool
     p95_ms: float | None
+
+
+def point_of(closed: RoundRecord) -> RoundPoint:
+    """A round's point."""
+    return RoundPoint(
+        context=", ".join(f"{k}={v}" for k, v in (closed.context or {}).items()) or "no context",
+        round=closed.round,
+        reward=closed.reward,
+        kind=closed.kind or "",
+        outcome=closed.outcome,
+        new_incumbent=closed.incumbent,
+        p95_ms=None,
+    )
 
 
 def running_median(rewards: Sequence[float], window: int = _MEDIAN_OF) -> list[float]:

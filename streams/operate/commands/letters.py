@@ -1,0 +1,108 @@
+"""``oppertune dead-letters``: what could not be used, and why."""
+
+import json
+import time
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from ...broker import BrokerSettings
+from ..codes import CommandFailed, ExitCode
+from ..connection import connected
+from ..console import AsJson, out
+from ..letters import Letter, duration, place, read_letters, reasons
+from ..outputs import LetterList, ListedLetter, ShownLetter
+from ..waiting import ago
+
+letters = typer.Typer(no_args_is_help=True, help="See events that could not be used, and why.")
+
+
+@letters.command("list", epilog="Example: oppertune dead-letters list --tuner checkout --since 2h")
+@connected
+def letters_list(
+    *,
+    settings: BrokerSettings,
+    tuner: Annotated[str, typer.Option(help="only of this tuner")] = "",
+    reason: Annotated[str, typer.Option(help="only with this reason, such as unknown_tuner")] = "",
+    since: Annotated[str, typer.Option(metavar="TIME", help="only of the last 90s, 15m, 2h or 7d")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="show the newest so many")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List dead letters, newest last, and how many there are of each reason."""
+    now_ms = time.time_ns() // 1_000_000
+    since_ms = now_ms - int(duration(since).total_seconds() * 1000) if since else 0
+    found = read_letters(settings, tuner=tuner, reason=reason, since_ms=since_ms)
+    counts, shown = reasons(found), found[-limit:]
+    if as_json:
+        LetterList(reasons=counts, letters=[ListedLetter.model_validate(_listed(one)) for one in shown]).show()
+        return
+    if not found:
+        out.print("no dead letters")
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("place", "ago", "tuner", "from", "reason", "detail"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in {"place", "ago"})
+    for one in shown:
+        said = one.headers
+        told = (one.place, ago(one.written_ms, now_ms), said.tuner, said.instance, said.reason, said.detail)
+        table.add_row(*map(Text, told))
+    out.print(table)
+    out.print(", ".join(f"{number} {word}" for word, number in counts.items()), highlight=False)
+    if len(found) > len(shown):
+        out.print(f"the newest {len(shown)} of {len(found)}; more with --limit", highlight=False)
+
+
+@letters.command("show", epilog="Example: oppertune dead-letters show 3:17")
+@connected
+def letters_show(
+    name: Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="as the list names it")],
+    *,
+    settings: BrokerSettings,
+    as_json: AsJson = False,
+) -> None:
+    """Show one dead letter whole: where it came from, why it could not be used, and what it held."""
+    partition, offset = place(name)
+    found = [one for one in read_letters(settings, partition=partition) if one.offset == offset]
+    if not found:
+        raise CommandFailed(f"there is no dead letter {name}; see: oppertune dead-letters list", ExitCode.NOT_FOUND)
+    letter = found[0]
+    if as_json:
+        ShownLetter.model_validate(_listed(letter) | _whole(letter)).show()
+        return
+    for field, value in (_listed(letter) | _whole(letter)).items():
+        if field != "value" and value != "":
+            out.print(Text.assemble((f"{field:12} ", "bold"), str(value)), soft_wrap=True)
+    body = letter.body()
+    out.print()
+    out.print(Text(body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)), soft_wrap=True)
+
+
+def _listed(letter: Letter) -> dict[str, object]:
+    said = letter.headers
+    return {
+        "place": letter.place,
+        "written_ms": letter.written_ms,
+        "reason": said.reason,
+        "detail": said.detail,
+        "disposition": said.disposition,
+        "tuner": said.tuner,
+        "instance": said.instance,
+        "topic": said.topic,
+        "size": said.size,
+    }
+
+
+def _whole(letter: Letter) -> dict[str, object]:
+    said = letter.headers
+    return {
+        "partition": said.partition,
+        "offset": said.offset,
+        "event_id": said.event_id,
+        "timestamp_ms": said.timestamp_ms,
+        "sha256": said.sha256,
+        "key": letter.key.decode(errors="backslashreplace"),
+        "value": letter.body(),
+    }

@@ -1,0 +1,297 @@
+"""``oppertune tuner init``: a tuner spec to begin with, from a list of parameters, or by asking.
+
+:func:`commented_spec` is pure; :func:`init` asks, checks and writes.
+"""
+
+import json
+import math
+import re
+import shlex
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from rich.prompt import Prompt
+
+from ...core.values import ValueType
+from ...schemas.base import TUNER_NAME, explain
+from ...schemas.spec import (
+    Confirmation,
+    ContextSpec,
+    Deadlines,
+    Measurement,
+    Objective,
+    Parameter,
+    Target,
+    Term,
+    TunerSpec,
+)
+from .codes import CommandFailed, ExitCode
+from .console import err
+from .forms import FORMS, parse_parameter
+from .specs import check_spec
+
+STDOUT = Path("-")
+
+_WIDTH = 120
+
+
+def commented_spec(name: str, parameters: Sequence[Parameter], term: Term, file: str) -> str:
+    """A tuner spec in YAML: what is given, and all else that it may say, as comments that can be taken away.
+
+    Args:
+        name: The tuner's name.
+        parameters: What is tuned.
+        term: What is better.
+        file: Where the spec will be.
+    """
+    usual = {"low": -2.0, "high": 0.0} if term.goal == "minimize" else {"low": 0.0, "high": 2.0}
+    good = -0.5 if term.goal == "minimize" else 1.5  # half of what is usual, or half as much again
+    scale_hint = "" if "scale" in term.model_fields_set else "  # add scale: its usual value"
+    blocks = [
+        _prose(
+            f"Tuner {name}: what is tuned, how it is measured, and when to stop.",
+            f"Check it:       oppertune tuner apply {file} --dry-run",
+            f"Begin to tune:  oppertune tuner apply {file}",
+            'A line such as "#target:" says what else there is, with its default or an example. To use it, take away'
+            " its #, and those of the lines that are indented below it.",
+        ),
+        [f"name: {_flow(name)}", f"#description: {_flow('what it is for, and whom to ask')}"],
+        [
+            *_prose(
+                "What is tuned. The value now, val, stays until something better is confirmed. Whatever is inside the"
+                " bounds will be tried on real traffic. Each may have a unit, a description, and restart: true where"
+                " the app must restart for another value; a number may have a step, or log: true to be learned on a"
+                " logarithmic scale."
+            ),
+            "parameters:",
+            *(f"  - {_flow(_fields(parameter))}" for parameter in parameters),
+        ],
+        [*_about("algorithm"), "#algorithm:", "  #name: hybrid_solver", "  #args: {}"],
+        [
+            *_about("context", "An app says it: TunerClient(..., context={...})."),
+            "#context:",
+            "  #features:",
+            f"    #- {_flow({'name': 'region', 'values': ['eu', 'us']})}",
+            f"    #- {_flow({'name': 'load', 'bins': [100, 1000]})}  # three: below 100, below 1000, from there on",
+            f"  #learner: per_context  # {_text(ContextSpec, 'learner')}",
+        ],
+        [
+            *_about(
+                "objective",
+                "The reward is the sum of weight * aggregate / scale of its terms, with a minus where less is better."
+                " The scale is a usual value of the aggregate: it makes the term about 1. In place of the terms there"
+                " may be measured: METRIC, a reward that the app computes, or function: NAME, one that is installed"
+                " with the worker.",
+            ),
+            "objective:",
+            "  terms:",
+            f"    - {_flow(_fields(term))}{scale_hint}",
+            f"    #- {_flow({'metric': 'errors', 'aggregate': 'mean', 'goal': 'minimize', 'weight': 10})}",
+            f"  #range: {_flow(usual)}  # {_text(Objective, 'range')}",
+        ],
+        _section("measurement", Measurement(min_duration_s=10), "interval_s", "min_samples", "settle_s"),
+        _section("deadlines", Deadlines(activation_s=60, measurement_s=100)),
+        _section("confirmation", Confirmation()),
+        _section("target", Target(reward=good)),
+        [
+            f"#{field}: {example}  # {_text(TunerSpec, field)}"
+            for field, example in {"heartbeat_s": 10, "lease_s": 30, "max_instances": 1000}.items()
+        ],
+        ["# In the app:", *(f"#   {line}".rstrip() for line in app_lines(name, parameters, term))],
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def app_lines(name: str, parameters: Sequence[Parameter], term: Term) -> list[str]:
+    """What the app says, in Python: the same parameters, where a value is read, where a measurement is recorded."""
+    values = [parameter.to_value() for parameter in parameters]
+    kinds = sorted({type(value).__name__ for value in values})
+    return [
+        f"from oppertune.core.values import {', '.join(kinds)}",
+        "from oppertune.streams.client import TunerClient",
+        "",
+        "parameters = [",
+        *(f"    {_declaration(value)}," for value in values),
+        "]",
+        f"with TunerClient({_literal(name)}, parameters) as tuned:",
+        f"    value = tuned[{_literal(values[0].name)}]",
+        f"    tuned.record({_literal(term.metric)}, 1.0)",
+    ]
+
+
+def _declaration(value: ValueType) -> str:
+    given = {k: v for k, v in value.to_dict().items() if k not in {"type", "name"} and (k, v) not in _LEFT_OUT}
+    arguments = "".join(f", {k}={v if isinstance(v, bool) else _literal(v)}" for k, v in given.items())
+    return f"{type(value).__name__}({_literal(value.name)}{arguments})"
+
+
+_LEFT_OUT = (("step", 1), ("step", None))
+
+
+def _literal(value: object) -> str:
+    """Text, a number or a list of texts, in Python."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _section(name: str, example: BaseModel, *written: str) -> list[str]:
+    """A section of the spec, a line for each field; those that are not ``written`` are comments."""
+    kind = type(example)
+    lines = [*_about(name), f"{'' if written else '#'}{name}:"]
+    for field, value in example.model_dump().items():
+        lines.append(f"  {'' if field in written else '#'}{field}: {_flow(value)}  # {_text(kind, field)}")
+    return lines
+
+
+def _about(field: str, more: str = "") -> list[str]:
+    text = _text(TunerSpec, field)
+    return _prose(f"{text[0].upper()}{text[1:]}. {more}".rstrip())
+
+
+def _text(model: type[BaseModel], field: str) -> str:
+    """The description of a field: explained once, where it is declared."""
+    return model.model_fields[field].description or ""
+
+
+def _prose(*paragraphs: str) -> list[str]:
+    return [f"# {line}" for paragraph in paragraphs for line in textwrap.wrap(paragraph, _WIDTH - 2)]
+
+
+def _fields(model: BaseModel) -> dict[str, object]:
+    """What was given of a model, the least important last."""
+    given = model.model_dump(exclude_unset=True)
+    return dict(sorted(given.items(), key=lambda item: item[0] in {"log", "unit", "restart"}))
+
+
+def _flow(value: object) -> str:
+    """A value in YAML, on one line."""
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf).split(
+        "\n"
+    )[0]
+
+
+def init(
+    name: str,
+    parameters: Sequence[str],
+    term: Mapping[str, object],
+    *,
+    output: Path | None = None,
+    force: bool = False,
+) -> tuple[TunerSpec, Path]:
+    """Write a commented spec; where there are no parameters and standard input is a terminal, ask for what is missing.
+
+    Args:
+        name: The tuner's name; may be empty only where it can be asked for.
+        parameters: In short form (:data:`FORMS`).
+        term: What is better, fields of :class:`~oppertune.schemas.spec.Term`; ``None`` and missing ones are defaulted.
+        output: The file, or :data:`STDOUT`; default: the name and ``.yaml``, in this folder.
+        force: Write over a file that is there.
+
+    Returns:
+        The spec, and where it was written.
+
+    Raises:
+        CommandFailed: Something is missing or not sound, or the file is there or cannot be written.
+    """
+    asks = not parameters and sys.stdin.isatty()
+    if not parameters and not asks:
+        raise CommandFailed(f"what is tuned? Give each parameter as --parameter FORM\n{FORMS}", ExitCode.USAGE)
+    if asks and not name:
+        folder = Path.cwd().name.lower()
+        name = _ask("the tuner's name", _named, folder if _is_name(folder) else "")
+    name = _named(name)
+    output = output or Path(f"{name}.yaml")
+    if output != STDOUT and output.exists() and not force:
+        raise CommandFailed(f"{output} is there already: name another --output, or --force", ExitCode.USAGE)
+    given = {field: value for field, value in term.items() if value is not None}
+    if asks:
+        tuned = _ask_parameters()
+        given = _ask_term(given)
+    else:
+        tuned = [parse_parameter(text) for text in parameters]
+    text = commented_spec(name, tuned, _term(given), shlex.quote(str(output)) if output != STDOUT else "FILE")
+    spec, _ = check_spec(text, "the spec")
+    if output == STDOUT:
+        sys.stdout.write(text)
+        return spec, output
+    try:
+        with output.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise CommandFailed(f"cannot write {output}: {error.strerror or error}", ExitCode.USAGE) from error
+    return spec, output
+
+
+def _named(name: str) -> str:
+    if not _is_name(name):
+        said = f"{name!r} is no name for a tuner" if name else "the tuner needs a name"
+        raise CommandFailed(f"{said}: 1 to 100 of a-z, 0-9 and . _ -, the first a letter or digit", ExitCode.USAGE)
+    return name
+
+
+def _is_name(name: str) -> bool:
+    return re.fullmatch(TUNER_NAME, name) is not None
+
+
+def _term(given: Mapping[str, object]) -> Term:
+    """What is better; by default less of the 95th percentile of ``latency_ms``, or a larger mean."""
+    aggregate = "mean" if given.get("goal") == "maximize" else "p95"
+    try:
+        return Term.model_validate({"metric": "latency_ms", "aggregate": aggregate, "goal": "minimize"} | dict(given))
+    except ValidationError as error:
+        raise CommandFailed(f"no such objective: {explain(error)}", ExitCode.USAGE) from error
+
+
+_Answer = TypeVar("_Answer")
+
+
+def _ask(question: str, check: Callable[[str], _Answer], default: str = "") -> _Answer:
+    """Ask until the answer is good. On stderr: standard output may be the spec."""
+    while True:
+        answer = Prompt.ask(question, console=err, default=default, show_default=bool(default))
+        try:
+            return check(answer.strip())
+        except CommandFailed as error:
+            err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+
+
+def _ask_parameters() -> list[Parameter]:
+    err.print(f"parameters, one at a time, such as\n{FORMS}", markup=False, highlight=False, soft_wrap=True)
+    asked: list[Parameter] = []
+
+    def check(text: str) -> Parameter | None:
+        if asked and not text:
+            return None
+        parameter = parse_parameter(text)
+        if any(parameter.name == one.name for one in asked):
+            raise CommandFailed(f"{parameter.name} is there already", ExitCode.USAGE)
+        return parameter
+
+    while (one := _ask("another parameter, or Enter" if asked else "a parameter", check)) is not None:
+        asked.append(one)
+    return asked
+
+
+def _ask_term(given: Mapping[str, object]) -> dict[str, object]:
+    asked = dict(given)
+    for field, question in _QUESTIONS.items():
+        if field not in asked:
+            asked[field] = _ask(question, partial(_term_field, asked, field), str(getattr(_term(asked), field)))
+    return asked
+
+
+def _term_field(asked: Mapping[str, object], field: str, answer: str) -> object:
+    return getattr(_term({**asked, field: answer}), field)
+
+
+_QUESTIONS = {
+    "metric": "the metric that says how well the app does",
+    "goal": "minimize or maximize it",
+    "aggregate": "of all its measurements in a round: mean, p95, max, rate, ...",
+    "scale": "a usual value of that",
+}

@@ -1,0 +1,97 @@
+"""Reading topics that are no tables: to their ends, or on and on."""
+
+from collections.abc import Iterable, Iterator
+from time import monotonic
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from ...core.errors import BrokerUnreachable
+from ..broker import BrokerSettings
+from ..broker.table import HARMLESS
+
+_ASK_S = 10.0
+_END = KafkaError._PARTITION_EOF  # noqa: SLF001 - its public name
+
+
+def read_to_end(
+    settings: BrokerSettings,
+    topic: str,
+    partitions: Iterable[int],
+    *,
+    last: int | None = None,
+    timeout_s: float = 60.0,
+) -> Iterator[Message]:
+    """The committed records of partitions, each partition's in order, up to where they end now.
+
+    Args:
+        settings: Where the broker is.
+        topic: Bare name.
+        partitions: Which ones.
+        last: Of each partition only about so many: markers and aborted records count.
+        timeout_s: For all of it.
+
+    Raises:
+        BrokerUnreachable: The end was not reached in time.
+    """
+    deadline = monotonic() + timeout_s
+    consumer = Consumer(settings.consumer() | {"enable.partition.eof": True})
+    try:
+        reading = set(partitions)
+        consumer.assign([_place(consumer, settings.topic(topic), p, last) for p in reading])
+        while reading:
+            if monotonic() > deadline:
+                raise BrokerUnreachable(f"topic {settings.topic(topic)} was not read to its end within {timeout_s:g} s")
+            for message in consumer.consume(5_000, 0.05):
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.code() == _END:
+                    reading.discard(message.partition() or 0)
+                else:
+                    refuse(error)
+    except KafkaException as error:
+        raise BrokerUnreachable(
+            f"the broker at {settings.bootstrap} does not let {topic} be read: {error.args[0].str()}"
+        ) from error
+    finally:
+        consumer.close()
+
+
+def refuse(error: KafkaError) -> None:
+    """Raise a consumer's error, unless it will read on.
+
+    Raises:
+        KafkaException: It will not.
+    """
+    if not error.retriable() and error.code() not in HARMLESS:
+        raise KafkaException(error)
+
+
+def _place(consumer: Consumer, topic: str, partition: int, last: int | None) -> TopicPartition:
+    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ASK_S)
+    return TopicPartition(topic, partition, low if last is None else max(low, high - last))
+
+
+def ends(settings: BrokerSettings, topics: Iterable[str], partition: int) -> dict[str, int]:
+    """Where a partition of topics ends now, by bare name.
+
+    Raises:
+        BrokerUnreachable: The broker does not tell in time.
+    """
+    consumer = Consumer(settings.consumer())
+    try:
+        return {
+            topic: consumer.get_watermark_offsets(TopicPartition(settings.topic(topic), partition), timeout=_ASK_S)[1]
+            for topic in topics
+        }
+    except KafkaException as error:
+        raise BrokerUnreachable(
+            f"the broker at {settings.bootstrap} does not tell where topics end: {error.args[0].str()}"
+        ) from error
+    finally:
+        consumer.close()
+
+
+def text(value: bytes | str | None) -> str:
+    """Bytes of a key or header, for people."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""
