@@ -1,4 +1,7 @@
-"""Write the JSON Schema of every record to ``schemas/json/``: ``python -m oppertune.schemas.export [FOLDER]``."""
+"""Write the JSON Schema of every record to ``schemas/json/``: ``python -m oppertune.schemas.export [FOLDER]``.
+
+Without a folder, what else is made from the schemas is written too: the docs' AsyncAPI document and spec reference.
+"""
 
 import json
 import sys
@@ -18,6 +21,8 @@ from . import (
     ScopeState,
     TunerSpec,
     TunerState,
+    asyncapi,
+    reference,
 )
 
 RECORDS: dict[str, type[BaseModel]] = {
@@ -46,6 +51,9 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, model in RECORDS.items():
         (folder / f"{name}.schema.json").write_text(schema_text(model))
+    if len(sys.argv) == 1:
+        asyncapi.main()
+        reference.main()
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def demo(
         Demo.model_validate(result).show()
 
 
-@app.command(epilog="Example: oppertune worker --bootstrap kafka-1:9092,kafka-2:9092")
+@app.command(epilog="Example: oppertune worker --bootstrap kafka-1:9092,kafka-2:9092 --health-port 8080")
 @connected(require=False)
 def worker(
     *,
@@ -96,12 +96,24 @@ def worker(
     log_level: Annotated[
         LogLevel, typer.Option(case_sensitive=False, help="debug shows what the Kafka libraries say, too")
     ] = LogLevel.INFO,
+    health_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            envvar="OPPERTUNE_HEALTH_PORT",
+            help="serve /livez, /readyz and /metrics here; else nowhere",
+        ),
+    ] = None,
+    health_host: Annotated[
+        str, typer.Option(envvar="OPPERTUNE_HEALTH_HOST", help="address to serve them on")
+    ] = "0.0.0.0",  # noqa: S104 - probes and Prometheus come from elsewhere; it serves no secrets
 ) -> None:
     """Run a worker: it folds events, learns, and publishes configurations until it is stopped (SIGTERM).
 
     Start as many as you like, with the same options: they share the partitions, and take over from each other.
-    Its exit codes are for a supervisor: start it again, but for 0 (it was stopped) and 78 (topics or state are not as
-    they must be).
+    Its exit codes are for a supervisor: start it again, but for 0 (it was stopped), 2 (a setting is impossible) and 78
+    (topics, rights or state are not as they must be).
     """
     from ..worker import WorkerSettings, run_worker
 
@@ -113,7 +125,7 @@ def worker(
     if log_level is not LogLevel.DEBUG:
         for noisy in ("faust", "mode", "aiokafka", "kafka", "oppertune.kafka"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
-    raise typer.Exit(run_worker(WorkerSettings(broker=settings)))
+    raise typer.Exit(run_worker(WorkerSettings(broker=settings, health_port=health_port, health_host=health_host)))
 
 
 @app.command(epilog="Example: oppertune broker, then in other terminals: oppertune worker --embedded -b 127.0.0.1:PORT")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.transform import ValueTransformer
 from oppertune.core.values import Categorical, Integer, Real
-from strategies import log_integers, numbers, parameters
+from strategies import log_integers, log_reals, numbers, parameters
 
 
 @given(parameters)
@@ -45,6 +45,16 @@ def test_the_inverse_inside_the_bounds_is_legal_and_monotone(value, share):
     assert transformer.inverse_transform(0) == value.min
     assert transformer.inverse_transform(transformer.transformed.max) == value.max
     assert value.min <= transformer.inverse_transform(y / 2) <= transformer.inverse_transform(y) <= value.max
+
+
+@given(log_integers() | log_reals(), st.floats(0, 1), st.floats(0, 1))
+def test_a_logarithmic_scale_is_monotone_and_gets_its_values_back(value, one, other):
+    transformer = ValueTransformer(value)
+    low, high = sorted((one, other))
+    small, large = (transformer.inverse_transform(y * transformer.transformed.max) for y in (low, high))
+    assert small <= large
+    back = transformer.inverse_transform(transformer.transform(small))
+    assert back == pytest.approx(small, rel=1e-12, abs=0)
 
 
 @given(parameters)
