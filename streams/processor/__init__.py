@@ -5,6 +5,7 @@ event does) → ``scope.py`` (what is open and measured), ``confirm.py`` (who is
 """
 
 from .effects import SOURCES, DeadLetter, Effects, Received
+from .figures import Figures
 from .partition import AccountsDoNotBalanceError, Partition
 
-__all__ = ["SOURCES", "AccountsDoNotBalanceError", "DeadLetter", "Effects", "Partition", "Received"]
+__all__ = ["SOURCES", "AccountsDoNotBalanceError", "DeadLetter", "Effects", "Figures", "Partition", "Received"]

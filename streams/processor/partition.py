@@ -17,6 +17,7 @@ from ...schemas.state import Disposition, PartitionOffsets, SourceState
 from .cell import Cell
 from .decode import Event, NotUsed, dead_letter, decode
 from .effects import SOURCES, Effects, Received
+from .figures import Figures, TunerFigures, of_tuner
 
 _topic = attrgetter("topic")
 
@@ -92,23 +93,23 @@ class Partition:
         """The partition time at which time alone next changes something."""
         return min((due for cell in self._cells.values() if (due := cell.due_ms()) is not None), default=None)
 
-    def summary(self) -> dict[str, object]:
-        """Figures for health: numbers of tuners, the suspended ones with their reasons, dispositions, time."""
-        tuners = {name: cell.tuner for name, cell in self._cells.items()}
-        suspended = {n: t.state.suspended.reason for n, t in tuners.items() if t is not None and t.state.suspended}
-        unreadable = {name: cell.unreadable for name, cell in self._cells.items() if cell.unreadable}
-        totals: dict[str, int] = {}
+    def summary(self, now_ms: int = 0) -> Figures:
+        """Figures for health and metrics, at partition time; ``now_ms`` where all sources are known to be read so far.
+
+        Goes through all tuners: for once a second, not for every fold.
+        """
+        now_ms = max(self._offsets.time_ms, now_ms)
+        tuners, totals = dict[str, TunerFigures](), dict[str, int]()
+        for name, cell in self._cells.items():
+            if cell.tuner is not None:
+                tuners[name] = of_tuner(cell.tuner, now_ms)
+            elif cell.unreadable:
+                tuners[name] = TunerFigures(suspended=cell.unreadable)
         for source in self._offsets.sources.values():
             for disposition, count in source.dispositions.items():
                 totals[disposition] = totals.get(disposition, 0) + count
-        return {
-            "tuners": len(tuners),
-            "suspended": suspended | unreadable,
-            "dispositions": totals,
-            "lost": sum(s.lost for s in self._offsets.sources.values()),
-            "time_ms": self._offsets.time_ms,
-            "transactions": self._offsets.transactions,
-        }
+        lost = sum(source.lost for source in self._offsets.sources.values())
+        return Figures(tuners, totals, lost, now_ms)
 
     # -- the fold
 

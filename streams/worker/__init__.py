@@ -3,7 +3,8 @@
 The path of an event: ``transport.py`` (what a fetch brought) → ``app.py`` (the agent) → ``owned.py`` (fold, then one
 transaction) → ``writer.py`` (the transaction). The path of a partition: ``ownership.py`` (who holds what since which
 generation) → ``restore.py`` (its state) → ``owned.py``. Beside them: ``ticker.py`` (time without traffic),
-``watchdog.py``, ``checks.py`` (before joining), ``run.py`` (start to exit code).
+``watchdog.py``, ``checks.py`` (before joining), ``run.py`` (start to exit code). What is seen from outside:
+``status.py`` → ``health.py`` (its condition in a word) and ``metrics.py`` → ``pages.py`` (both over HTTP).
 """
 
 if __name__ != "oppertune.streams.worker":

@@ -19,13 +19,13 @@ def parse(arguments: list[str] | None = None) -> WorkerSettings:
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--prefix", default="oppertune.")
     parser.add_argument("--embedded", action="store_true", help="the broker is the embedded one")
-    timings = [f for f in dataclasses.fields(WorkerSettings) if f.name != "broker"]
-    for field in timings:
-        kind = int if field.type is int else float
+    others = [f for f in dataclasses.fields(WorkerSettings) if f.name != "broker"]
+    for field in others:
+        kind = field.type if isinstance(field.type, type) else int  # int | None is none
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
     given = parser.parse_args(arguments)
     broker = BrokerSettings.load(bootstrap=given.bootstrap, prefix=given.prefix, embedded=given.embedded or None)
-    return WorkerSettings(broker, **{f.name: getattr(given, f.name) for f in timings})
+    return WorkerSettings(broker, **{f.name: getattr(given, f.name) for f in others})
 
 
 def configure_logging() -> None:

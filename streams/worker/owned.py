@@ -6,10 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import orjson
+
 from ...core.errors import BrokerUnreachable
 from ..processor import SOURCES, Effects, Partition, Received
 from .ends import LogEnds
 from .exits import ExitCode, Fenced, end_process
+from .metrics import transaction_seconds
 from .settings import WorkerSettings
 from .status import PartitionStatus
 from .transport import Batch
@@ -22,6 +25,9 @@ _ASK_S = 10.0
 
 _SUMMARY_S = 1.0
 """How old the processor's figures in the status may be; gathering them goes through all tuners."""
+
+_SUMMARY_SHARE = 0.02
+"""Of the time, at most, goes into gathering them: with very many tuners they may be older."""
 
 _one_at_a_time = threading.Lock()
 """Folds are pure Python: in several threads at once they would only take the interpreter from each other, while one
@@ -65,7 +71,7 @@ class OwnedPartition:
         self._on_fenced = on_fenced
         self._sources = {settings.broker.topic(source): source for source in SOURCES}
         self._first: dict[str, int] = {}
-        self._summarised = 0.0
+        self._summarise_at = 0.0
         self._waiting: list[Batch] = []
         self._waiting_records = 0
         self._work = asyncio.Event()
@@ -158,7 +164,8 @@ class OwnedPartition:
                 effects = self._fold(records, log_starts)
             # 4.
             if effects:
-                self._writer.commit(effects)
+                with transaction_seconds.time():
+                    self._writer.commit(effects)
         except Fenced:
             raise
         except BrokerUnreachable as error:
@@ -166,7 +173,7 @@ class OwnedPartition:
         except Exception as error:  # what is folded but not committed must not live on
             log.exception("partition %d", self.number)
             end_process(f"partition {self.number}: {type(error).__name__}: {error}", ExitCode.FAULT)
-        self._note(len(records), committed=bool(effects))
+        self._note(len(records), effects)
 
     def _fold(self, records: Sequence[Received], log_starts: Mapping[str, int]) -> Effects:
         read_to_ms = dict(self.read_to_ms)
@@ -217,19 +224,38 @@ class OwnedPartition:
                 )
         return starts
 
-    def _note(self, records: int, *, committed: bool) -> None:
+    def _note(self, records: int, effects: Effects) -> None:
         status = self.status
         status.applied = self.next_offsets()
         status.records += records
-        if time.monotonic() - self._summarised > _SUMMARY_S:
-            self.summarise()
-        if committed:
+        if effects:
             status.transactions += 1
             status.last_commit_ms = time.time_ns() // 1_000_000
             status.stuck_s = 0.0
+        if effects.rounds:
+            status.rounds = _with_rounds(status.rounds, effects.rounds)
+        if time.monotonic() > self._summarise_at:
+            self.summarise()
 
     def summarise(self) -> None:
         """Bring the processor's own figures into the status. Only while at rest, or by the one who folds."""
-        self._summarised = time.monotonic()
+        began = time.monotonic()
         self.status.applied = self.next_offsets()
-        self.status.summary = self._partition.summary()
+        figures = self.status.summary = self._partition.summary(self.status.read_to_ms)
+        if self.status.began is None:
+            self.status.began = figures
+        self.status.rounds = {k: n for k, n in self.status.rounds.items() if k[0] in figures.tuners}
+        now = time.monotonic()
+        self._summarise_at = now + max(_SUMMARY_S, (now - began) / _SUMMARY_SHARE)
+
+
+def _with_rounds(
+    before: Mapping[tuple[str, str], int], records: Sequence[tuple[str, bytes]]
+) -> dict[tuple[str, str], int]:
+    """Counts of closed rounds by tuner and outcome, with those of one transaction: a new object, for other threads."""
+    counts = dict(before)
+    for tuner, value in records:
+        record = orjson.loads(value)
+        if record.get("kind") is not None:  # else it tells of metrics that missed their round
+            counts[tuner, record["outcome"]] = counts.get((tuner, record["outcome"]), 0) + 1
+    return counts

@@ -226,10 +226,9 @@ class Ownership:
 
     def _announce(self, fresh: Sequence[int], seconds: float) -> None:
         self._status.partitions = {number: owned.status for number, owned in self.owned.items()}
-        self._status.ready = bool(self.owned)
         self._status.settling_since = None
         if fresh:
-            tuners = sum(int(str(self.owned[n].status.summary.get("tuners", 0))) for n in fresh)
+            tuners = sum(len(self.owned[n].status.summary.tuners) for n in fresh)
             log.info("ready: partitions %s, restored %d tuners in %.1f s", ranges(fresh), tuners, seconds)
         log.info("generation %d: partitions %s", self._generation, ranges(list(self.owned)) or "none")
 

@@ -6,10 +6,12 @@ import gc
 import logging
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, NoReturn
 
 import faust
 
@@ -19,9 +21,10 @@ from .app import create_app
 from .checks import check
 from .deadline import Deadline
 from .ends import LogEnds
-from .exits import ExitCode, end_process
+from .exits import ExitCode, Refused, end_process
 from .logs import RateLimit
 from .ownership import Ownership, Restore, Topics
+from .pages import pages
 from .settings import WorkerSettings
 from .status import WorkerStatus
 from .ticker import Ticker
@@ -30,6 +33,10 @@ from .watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 _THREADS = 64
+
+_TELL_FIRST_S = 1.0
+_TELL_S = 10.0
+"""When to say that no broker answers, and how often then."""
 
 _GC_THRESHOLDS = (50_000, 20, 100)
 """Thousands of records wait in memory, and Python's cyclic collector went through them all again and again: with its
@@ -41,9 +48,10 @@ def run_worker(
 ) -> int:
     """Work until SIGTERM or SIGINT. Blocks; call it in the main thread.
 
-    1. Check topics and settings, before joining the group.
-    2. Join, restore what is assigned, fold what comes.
-    3. Asked to stop: finish the transactions under way, leave the group.
+    1. Serve health and metrics, where a port is named, from here to the end.
+    2. Check topics and settings, before joining the group.
+    3. Join, restore what is assigned, fold what comes.
+    4. Asked to stop: finish the transactions under way, leave the group.
 
     Args:
         settings: Where the broker is, and patience.
@@ -53,17 +61,48 @@ def run_worker(
     Returns:
         An exit code, see :class:`ExitCode`. Faults do not come back: they end the process at once.
     """
-    with _readable_logs(), tempfile.TemporaryDirectory(prefix="oppertune-worker-") as directory:
+    status = status or WorkerStatus()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_readable_logs())
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="oppertune-worker-"))
         try:
-            topics = check(settings)
-        except TopicsInvalid as error:
+            stack.enter_context(pages(settings, status))
+            topics = _check(settings, status)
+        except (TopicsInvalid, Refused) as error:
             log.error("%s", error)  # noqa: TRY400 - said to people; the traceback would tell them nothing
             return ExitCode.REFUSED
         except BrokerUnreachable as error:
             log.error("%s", error)  # noqa: TRY400 - as above
             return ExitCode.UNAVAILABLE
-        asyncio.run(_work(settings, topics, status or WorkerStatus(), restore, Path(directory)))
+        asyncio.run(_work(settings, topics, status, restore, Path(directory)))
         return ExitCode.STOPPED
+
+
+def _check(settings: WorkerSettings, status: WorkerStatus) -> Topics:
+    """The start-up checks, saying now and then that they wait where no broker answers."""
+    answered = threading.Event()
+
+    def tell() -> None:
+        wait_s = _TELL_FIRST_S
+        while not answered.wait(wait_s):
+            log.warning("waiting for a broker at %s", settings.broker.bootstrap)
+            wait_s = _TELL_S
+
+    def end(*_: object) -> NoReturn:
+        raise SystemExit(ExitCode.STOPPED)
+
+    status.enter("waiting_for_broker")
+    threading.Thread(target=tell, name="oppertune-waiting", daemon=True).start()
+    # The first process of a container gets no signal that it has no handler for.
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        topics = check(settings)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        answered.set()
+    status.total_partitions = topics.partitions
+    status.answered = monotonic()
+    return topics
 
 
 async def _work(settings: WorkerSettings, topics: Topics, status: WorkerStatus, restore: Restore, folder: Path) -> None:
@@ -79,6 +118,7 @@ async def _work(settings: WorkerSettings, topics: Topics, status: WorkerStatus, 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     gc.set_threshold(*_GC_THRESHOLDS)
+    status.enter("running")
     watchdog.start()
     log.info("joining the group %s", settings.group)
     running = [
@@ -87,6 +127,7 @@ async def _work(settings: WorkerSettings, topics: Topics, status: WorkerStatus, 
     ]
     try:
         await _first_end(running, stop)
+        status.enter("stopping")
         await _leave(settings, app, ownership, running)
     finally:
         watchdog.leave()

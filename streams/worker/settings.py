@@ -23,6 +23,11 @@ class WorkerSettings:
         fetch_wait_s: How long the broker may hold a fetch while there is nothing new. aiokafka has one fetch under way
             per broker, and a partition that was not part of it waits for its end: at Faust's 1.5 s that is seen.
         queued_records: At most so many fetched records of a partition wait to be folded.
+        health_port: Serve health and metrics over HTTP at this port, 0 for any that is free; ``None``: do not.
+        health_host: Address to serve them at.
+        broker_silent_s: A broker that has not answered for so long is called silent, and the worker not ready.
+        stuck_s: An event loop that stood still for so long is called stuck, and the worker not alive; so is, but for
+            the latter, one with lag that applied nothing for so long.
     """
 
     broker: BrokerSettings
@@ -36,6 +41,10 @@ class WorkerSettings:
     watchdog_s: float = 60.0
     fetch_wait_s: float = 0.1
     queued_records: int = 20_000
+    health_port: int | None = None
+    health_host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from elsewhere; it serves no secrets
+    broker_silent_s: float = 5.0
+    stuck_s: float = 15.0
 
     @property
     def group(self) -> str:

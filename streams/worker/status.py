@@ -1,7 +1,14 @@
-"""What a worker is doing, to be read from any thread: by the watchdog, and by health pages."""
+"""What a worker is doing, to be read from any thread: by the watchdog, by health pages and by metrics."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Literal
+
+from ..processor import Figures
+
+Phase = Literal["starting", "waiting_for_broker", "running", "stopping"]
+"""Where between start and end a worker is. While it is running its event loop turns."""
 
 
 @dataclass(slots=True)
@@ -12,21 +19,27 @@ class PartitionStatus:
         applied: Per source the first offset that is not applied.
         ends: Per source the end of its log, as last told by the broker.
         lag: Records and markers that are still to be read, as of ``ends``.
+        read_to_ms: Wall time up to which all sources are known to have been read; 0 before that is known.
         records: Records applied since this worker took the partition over.
         transactions: Transactions committed since then.
-        last_commit_ms: Wall time of the newest one, 0 before the first.
+        rounds: Rounds closed since then, by tuner and outcome.
+        last_commit_ms: Wall time of the newest transaction, 0 before the first.
         stuck_s: For how long the broker has told of lag while nothing was applied.
-        summary: The processor's own figures: tuners, suspended ones, dispositions, lost records.
+        summary: The processor's own figures.
+        began: Those figures when this worker took the partition over.
     """
 
     applied: dict[str, int]
     ends: dict[str, int] = field(default_factory=dict)
     lag: int = 0
+    read_to_ms: int = 0
     records: int = 0
     transactions: int = 0
+    rounds: Mapping[tuple[str, str], int] = field(default_factory=dict)
     last_commit_ms: int = 0
     stuck_s: float = 0.0
-    summary: dict[str, object] = field(default_factory=dict)
+    summary: Figures = field(default_factory=Figures)
+    began: Figures | None = None
 
 
 @dataclass(slots=True)
@@ -34,20 +47,31 @@ class WorkerStatus:
     """The whole worker.
 
     Attributes:
+        phase: Where between start and end it is.
+        since: Monotonic time since which it is there.
         partitions: The owned partitions by number.
-        generation: Generation of the consumer group that they were assigned in.
-        ready: Partitions are restored and events flow.
+        total_partitions: How many there are in all; 0 before the topics were looked at.
+        generation: Generation of the consumer group that they were assigned in; -1 before the first assignment.
+        rebalancing: The group is dealing out its partitions.
         settling_since: Monotonic time since which an assignment waits to be settled; ``None`` if none does.
         beat: Monotonic time of the event loop's last beat.
-        ends_asked_ms: Wall time of the last question for the ends of the logs that the broker answered.
+        answered: Monotonic time of the broker's last answer; ``None`` before the first.
     """
 
+    phase: Phase = "starting"
+    since: float = field(default_factory=monotonic)
     partitions: dict[int, PartitionStatus] = field(default_factory=dict)
+    total_partitions: int = 0
     generation: int = -1
-    ready: bool = False
+    rebalancing: bool = False
     settling_since: float | None = None
     beat: float = field(default_factory=monotonic)
-    ends_asked_ms: int = 0
+    answered: float | None = None
+
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase: now."""
+        self.since = self.beat = monotonic()
+        self.phase = phase
 
     @property
     def lag(self) -> int:

@@ -7,6 +7,7 @@ that end is applied. The other order would let time pass for an event that came 
 import asyncio
 import logging
 import time
+from collections.abc import Iterable
 
 import faust
 from faust.types import TP
@@ -26,6 +27,9 @@ _ASK_S = 2.0
 """Leaving takes as long as a question under way, and must take less than five seconds."""
 
 _BEAT_S = 0.5
+
+_PING_S = 1.0
+"""While nothing is owned, how often to ask the broker all the same, to know whether it answers."""
 
 _CUTS = 3
 """So many answers in a row must say that a log ends before what was applied of it: a new leader may know less at first.
@@ -58,14 +62,14 @@ class Ticker:
         """Show that the event loop turns, for ever."""
         while True:
             self._status.beat = time.monotonic()
+            self._status.rebalancing = bool(self._app.rebalancing)
             await asyncio.sleep(_BEAT_S)
 
     async def run(self) -> None:
         """Tick for ever."""
         while True:
             await asyncio.sleep(self._settings.tick_s)
-            if self._ownership.owned:
-                await self.tick()
+            await self.tick()
 
     async def tick(self) -> None:
         """One question, and what follows from the answer."""
@@ -73,16 +77,27 @@ class Ticker:
         owned = {n: o for n, o in self._ownership.owned.items() if n in self._status.partitions}
         now_ms = time.time_ns() // 1_000_000
         applied = {(topic(s), number): offset for number, o in owned.items() for s, offset in o.status.applied.items()}
-        try:
-            ends = await asyncio.to_thread(self._ends.committed_ends, applied, _ASK_S)
-        except BrokerUnreachable as error:
-            log.warning("time stands still: %s", error)
+        if not applied:
+            if self._status.answered is None or time.monotonic() - self._status.answered > _PING_S:
+                await self._ask([(topic(SOURCES[0]), 0)])
             return
-        self._status.ends_asked_ms = now_ms
+        ends = await self._ask(applied)
+        if ends is None:
+            return
         self._look_for_cuts(applied, ends)
         for number, partition in owned.items():
             if partition.alive and self._ownership.owned.get(number) is partition:
                 self._note(partition, {source: ends[topic(source), number] for source in SOURCES}, now_ms)
+
+    async def _ask(self, places: Iterable[Place]) -> dict[Place, int] | None:
+        """The ends of logs; ``None`` where the broker does not answer."""
+        try:
+            ends = await asyncio.to_thread(self._ends.committed_ends, places, _ASK_S)
+        except BrokerUnreachable as error:
+            log.warning("time stands still: %s", error)
+            return None
+        self._status.answered = time.monotonic()
+        return ends
 
     def _look_for_cuts(self, applied: dict[Place, int], ends: dict[Place, int]) -> None:
         """A log that ends before what was applied was cut, or its topic recreated: new records would look applied."""
@@ -105,6 +120,7 @@ class Ticker:
             else:
                 owned.read_to_ms[source] = now_ms
         status.ends, status.lag = ends, lag
+        status.read_to_ms = min(owned.read_to_ms.get(source, 0) for source in SOURCES)
         self._watch(owned)
         owned.let_time_pass()
 

@@ -1,0 +1,96 @@
+"""What a partition's tuners come to, in figures: for health pages and metrics. Read from their state, changing nothing.
+
+Gathered about once a second beside the folds, so it only counts: words for people are made by whoever shows them.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ...schemas.base import ContextData
+from ...schemas.state import ScopeState
+from .tuner import Tuner
+
+
+class ContextFigures(NamedTuple):
+    """One context of a tuner.
+
+    Attributes:
+        id: Of the context, ``""`` for none.
+        data: Its features; ``None`` for none.
+        instances: How many are present, in partition time.
+        round: Number of the newest round; 0 before the first.
+        inactive: That round is published, and no instance runs it yet.
+        incumbent_reward: Mean over its last block of rounds, where it was played.
+        last_reward: Of the newest round that had one.
+        achieved: The target is; ``None`` where the spec has none.
+    """
+
+    id: str
+    data: ContextData | None
+    instances: int
+    round: int
+    inactive: bool
+    incumbent_reward: float | None
+    last_reward: float | None
+    achieved: bool | None
+
+
+class TunerFigures(NamedTuple):
+    """One tuner; one whose state cannot be read has nothing but the reason.
+
+    Attributes:
+        suspended: Why it stands still; ``""`` where it does not.
+        paused: By an operator.
+        contexts: Those with a configuration of their own.
+    """
+
+    suspended: str
+    paused: bool = False
+    contexts: tuple[ContextFigures, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One partition.
+
+    Attributes:
+        tuners: By name.
+        dispositions: Consumed records by what became of them, since the partition began.
+        lost: Records that were deleted before they were applied, since then.
+        time_ms: Partition time; 0 before the first record.
+    """
+
+    tuners: dict[str, TunerFigures] = field(default_factory=dict)
+    dispositions: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
+    time_ms: int = 0
+
+    @property
+    def suspended(self) -> dict[str, str]:
+        """Why tuners stand still, by name."""
+        return {name: tuner.suspended for name, tuner in self.tuners.items() if tuner.suspended}
+
+
+def of_tuner(tuner: Tuner, now_ms: int) -> TunerFigures:
+    """A tuner's figures at a partition time."""
+    state, spec = tuner.state, tuner.spec
+    # Where the spec names features, nobody ever is in the scope of no context: it only tells apps the features.
+    shown = [s for s in tuner.scopes.values() if s.scope or not spec.context.features]
+    return TunerFigures(
+        suspended=state.suspended.reason if state.suspended is not None else "",
+        paused=state.paused,
+        contexts=tuple(_of_context(tuner, scope, now_ms) for scope in shown),
+    )
+
+
+def _of_context(tuner: Tuner, scope: ScopeState, now_ms: int) -> ContextFigures:
+    return ContextFigures(
+        id=scope.scope,
+        data=scope.context,
+        instances=sum(1 for p in scope.presence.values() if p.expires_ms >= now_ms),
+        round=scope.round,
+        inactive=scope.open is not None and scope.open.activated_ms is None,
+        incumbent_reward=scope.incumbent.reward,
+        last_reward=scope.last_reward,
+        achieved=scope.achieved if tuner.spec.target is not None else None,
+    )

@@ -1,0 +1,206 @@
+"""The worker's metrics: each is documented, counts what this worker did, and has a bounded number of series."""
+
+import time
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics import exposition, parser
+from prometheus_client.parser import text_string_to_metric_families
+
+from oppertune.streams.broker import BrokerSettings
+from oppertune.streams.processor import Figures, Partition
+from oppertune.streams.processor.figures import ContextFigures, TunerFigures
+from oppertune.streams.worker import PartitionStatus, WorkerSettings, WorkerStatus, metrics, owned
+from oppertune.streams.worker.metrics import METRICS, registry
+from world import World, running, spec
+
+SETTINGS = WorkerSettings(BrokerSettings("kafka:9092", "p."))
+
+Series = dict[tuple[str, ...], float]
+
+
+def scrape(partitions: dict[int, PartitionStatus], **changes: object) -> dict[str, Series]:
+    """All samples by name, then by their labels' values in the order of the labels' names, as Prometheus sees them."""
+    worker = WorkerStatus(partitions=partitions, phase="running", generation=1, **changes)
+    found: dict[str, Series] = {}
+    for family in text_string_to_metric_families(generate_latest(registry(worker, SETTINGS)).decode()):
+        for sample in family.samples:
+            key = tuple(value for _, value in sorted(sample.labels.items()))
+            assert key not in found.setdefault(sample.name, {}), f"{sample.name}{key} twice"
+            found[sample.name][key] = sample.value
+    return found
+
+
+def at(world: World, **changes: object) -> dict[int, PartitionStatus]:
+    return {0: PartitionStatus(applied={}, summary=world.partition.summary(), **changes)}
+
+
+def tuners(**named: TunerFigures) -> dict[int, PartitionStatus]:
+    return {0: PartitionStatus(applied={}, summary=Figures(named))}
+
+
+def context(id_: str = "", **changes: object) -> ContextFigures:
+    made = ContextFigures(id_, None, 1, 1, inactive=False, incumbent_reward=None, last_reward=None, achieved=None)
+    return made._replace(**changes)
+
+
+def test_every_metric_is_documented_and_every_documented_one_is_there_with_its_labels() -> None:
+    world = running(spec(target={"reward": 9.0}, confirmation={"every": 2, "rounds": 1}))
+    world.play(6)
+    partition = at(world, ends={"metrics": 9})
+    partition[0].applied = {"metrics": 8}
+    metrics.transaction_seconds.observe(0.01)
+    worker = WorkerStatus(partitions=partition, answered=time.monotonic())
+    exposed = list(text_string_to_metric_families(generate_latest(registry(worker, SETTINGS)).decode()))
+    ours = {f.name + "_total" * (f.type == "counter"): f for f in exposed if not f.name.endswith("_created")}
+    assert ours.keys() == METRICS.keys()
+    for name, family in ours.items():
+        metric = METRICS[name]
+        assert (family.type, family.documentation) == (metric.type, metric.meaning)
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == set(metric.labels), name
+
+
+def test_they_are_openmetrics_too() -> None:
+    """What a newer Prometheus asks for."""
+    text = exposition.generate_latest(registry(WorkerStatus(partitions=at(running())), SETTINGS)).decode()
+    exposed = {family.name for family in parser.text_string_to_metric_families(text)}
+    assert {"oppertune_worker_ready", "oppertune_records", "oppertune_transaction_seconds"} <= exposed
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_names_follow_the_conventions(name: str) -> None:
+    metric = METRICS[name]
+    assert name.startswith("oppertune_")
+    assert name.endswith("_total") == (metric.type == "counter")
+    assert not name.endswith(("_ms", "_s", "_count", "_sum", "_bucket"))
+
+
+def test_counters_count_since_the_partition_was_taken_over() -> None:
+    world = running()
+    world.play(2)
+    began = world.partition.summary()
+    world.play(1)
+    world.measured(metrics={"reward": 1.0}, request_id="unknown")
+    world.fold()
+    found = scrape(at(world, began=began, records=4, transactions=2, rounds={("checkout", "measured"): 1}))
+    assert found["oppertune_dispositions_total"]["applied", "0"] == 3
+    assert found["oppertune_dispositions_total"]["dead_letter", "0"] == 1
+    assert found["oppertune_records_total"] == {("0",): 4}
+    assert found["oppertune_transactions_total"] == {("0",): 2}
+    assert found["oppertune_rounds_total"]["measured", "checkout"] == 1
+    assert found["oppertune_rounds_total"]["failed", "checkout"] == 0, "there from the start, so that it can grow"
+    assert found["oppertune_lost_records_total"] == {("0",): 0}
+
+
+def test_lost_records_are_counted() -> None:
+    world = running()
+    began = world.partition.summary()
+    record = world.measured()._replace(offset=7)
+    world.commit(world.partition.fold([record], ends_ms={}, log_starts={"metrics": 5}))
+    assert scrape(at(world, began=began))["oppertune_lost_records_total"] == {("0",): 5}
+
+
+def test_a_tuner_shows_its_instances_rewards_target_and_condition() -> None:
+    one = context("x", data={"traffic": "low"}, instances=3, incumbent_reward=0.5, last_reward=0.7, achieved=True)
+    other = context("y", data={"traffic": "high"}, instances=0)
+    found = scrape(tuners(a=TunerFigures("it raised", contexts=(one, other)), b=TunerFigures("", paused=True)))
+    assert found["oppertune_instances_present"] == {("traffic=low", "a"): 3, ("traffic=high", "a"): 0}
+    assert found["oppertune_incumbent_reward"] == {("traffic=low", "a"): 0.5}
+    assert found["oppertune_last_reward"] == {("traffic=low", "a"): 0.7}
+    assert found["oppertune_target_achieved"] == {("traffic=low", "a"): 1}
+    assert found["oppertune_tuner_suspended"] == {("a",): 1, ("b",): 0}
+    assert found["oppertune_tuner_paused"] == {("a",): 0, ("b",): 1}
+    assert found["oppertune_tuners"] == {("0",): 2}
+
+
+def test_instances_are_present_until_their_time_is_up_in_partition_time() -> None:
+    world = running()
+    assert world.partition.summary().tuners["checkout"].contexts[0].instances == 1
+    later = world.now_ms + 31_000
+    assert world.partition.summary(later).tuners["checkout"].contexts[0].instances == 0
+
+
+def test_partition_time_behind_the_clock_is_what_was_read_or_applied_last() -> None:
+    now_ms = time.time_ns() // 1_000_000
+    found = scrape(
+        {
+            0: PartitionStatus(applied={}, read_to_ms=now_ms - 2_000, summary=Figures(time_ms=now_ms - 9_000)),
+            1: PartitionStatus(applied={}, read_to_ms=now_ms - 9_000, summary=Figures(time_ms=now_ms - 4_000)),
+            2: PartitionStatus(applied={}),
+        }
+    )["oppertune_partition_time_lag_seconds"]
+    assert found == {("0",): pytest.approx(2, abs=1), ("1",): pytest.approx(4, abs=1)}
+
+
+def test_the_brokers_last_answer_is_told_by_the_clock_and_not_before_there_was_one() -> None:
+    name = "oppertune_broker_last_answer_timestamp_seconds"
+    assert name not in scrape({})
+    assert scrape({}, answered=time.monotonic() - 7)[name][()] == pytest.approx(time.time() - 7, abs=1)
+
+
+def test_exactly_one_state_is_on() -> None:
+    states = scrape({}, answered=time.monotonic() - 60)["oppertune_worker_state"]
+    assert [word for (word,), on in states.items() if on] == ["broker_silent"]
+    assert scrape({}, answered=time.monotonic() - 60)["oppertune_worker_ready"][()] == 0
+
+
+def test_a_context_is_named_by_its_id_where_its_features_would_not_tell_it_apart_or_are_long() -> None:
+    contexts = (
+        context("id-1", data={"n": 1}),
+        context("id-2", data={"n": "1"}),
+        context("id-3", data={"n": "x" * 200}),
+    )
+    found = scrape(tuners(a=TunerFigures("", contexts=contexts)))["oppertune_instances_present"]
+    assert set(found) == {("n=1", "a"), ("id-2", "a"), ("id-3", "a")}
+
+
+def test_series_are_bounded_and_a_suspended_tuner_is_never_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "MAX_TUNERS", 10)
+    monkeypatch.setattr(metrics, "MAX_CONTEXTS", 15)
+    two = (context("x", data={"n": 1}), context("y", data={"n": 2}))
+    many = {f"t{n:03}": TunerFigures("", contexts=two) for n in range(50)}
+    found = scrape(tuners(**many, z=TunerFigures("it raised", contexts=two)))
+    assert len(found["oppertune_tuner_suspended"]) == 10
+    assert found["oppertune_tuner_suspended"]["z",] == 1
+    assert len(found["oppertune_instances_present"]) == 15
+    assert len(found["oppertune_rounds_total"]) == 40
+    assert found["oppertune_left_out"] == {("tuners",): 41, ("contexts",): 87}
+
+
+# -- where it is counted
+
+
+def test_closed_rounds_are_counted_and_metrics_that_missed_theirs_are_not() -> None:
+    world = running()
+    late = world.metric_event()
+    for _ in range(3):
+        world.measured()
+    closed = world.fold()
+    world.send("metrics", late)
+    missed = world.fold()
+    assert missed.rounds, "it is told of, as a late one"
+    counts = owned._with_rounds({("b", "failed"): 2}, [*closed.rounds, *missed.rounds])
+    assert counts == {("b", "failed"): 2, ("checkout", "measured"): 1}
+
+
+def test_figures_are_gathered_less_often_where_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, takes_s = [100.0], [0.5, 0.001]
+
+    class Slow(Partition):
+        def __init__(self) -> None:
+            pass
+
+        def next_offsets(self) -> dict[str, int | None]:
+            return dict.fromkeys(("commands", "contexts", "metrics"), 0)
+
+        def summary(self, _: int = 0) -> Figures:
+            clock[0] += takes_s.pop()
+            return Figures()
+
+    one = object.__new__(owned.OwnedPartition)
+    one._partition, one._first, one.status = Slow(), {}, PartitionStatus(applied={})
+    monkeypatch.setattr(owned.time, "monotonic", lambda: clock[0])
+    for pause_s in (1.0, 25.0):
+        one.summarise()
+        assert one._summarise_at - clock[0] == pytest.approx(pause_s)
