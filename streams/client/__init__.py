@@ -6,9 +6,10 @@ Light: needs neither Faust nor torch. Start at :class:`TunerClient`.
 from ...core.values import Categorical, Integer, Real
 from ..broker import BrokerSettings
 from .client import TunerClient
-from .loop import Application, MetricsMonitor, Runs, TuningLoop
+from .loop import Application, MetricsMonitor, RewardFunction, Runs, TuningLoop
 from .offline import OfflineClient
 from .snapshot import Snapshot
+from .tuned import Tuned
 from .view import Source, Status
 
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     "MetricsMonitor",
     "OfflineClient",
     "Real",
+    "RewardFunction",
     "Runs",
     "Snapshot",
     "Source",
     "Status",
+    "Tuned",
     "TunerClient",
     "TuningLoop",
 ]

@@ -11,13 +11,13 @@ from time import monotonic, sleep, time
 
 from ...schemas.configs import Arm, ConfigRecord
 from ..broker import BrokerSettings
-from .following import ContextData, Following
+from .following import Answer, ContextData, Following
 from .incumbent_store import IncumbentStore
 from .link import Link
 from .parameters import Parameters, Values
 from .recorder import Author, Recorder
 from .snapshot import Run, Snapshot
-from .view import Status, View, view_of
+from .view import Status, View, view_of, without_restart
 
 _log = logging.getLogger(__name__)
 
@@ -82,10 +82,9 @@ class Agent:
         self._closing = threading.Event()
         self._close_by = 0.0
         self._abandoned = False
-        self.awaiting_restart: tuple[str, ...] = ()
-        self._may_restart = False
-        self._settled = threading.Event()
-        self._logged: object = None
+        self._restarts = threading.Condition()
+        self._restarts_accepted = self._restarts_taken = 0
+        self._logged: tuple[str, ...] = ()
         self._failure_logged_at = float("-inf")
         self._thread = threading.Thread(target=self._live, name=f"oppertune-{author.tuner}", daemon=True)
 
@@ -121,13 +120,12 @@ class Agent:
         self._announce = True
 
     def accept_restart(self, timeout_s: float) -> None:
-        """The app can take values that need a restart; returns when they are adopted, or the time is up."""
-        self._settled.clear()
-        self._may_restart = True
-        if self._thread is threading.current_thread():
-            self._adopt()
-        elif self._thread.is_alive():
-            self._settled.wait(timeout_s)
+        """The app can take values that need a restart; returns when it has them, or the time is up."""
+        with self._restarts:
+            self._restarts_accepted += 1
+            this = self._restarts_accepted
+            if self._thread is not threading.current_thread() and self._thread.is_alive():
+                self._restarts.wait_for(lambda: self._restarts_taken >= this, timeout_s)
 
     @property
     def tuner_status(self) -> str | None:
@@ -186,12 +184,19 @@ class Agent:
         self._keep()
 
     def _adopt(self) -> None:
-        """Follow what the records say now, if that changed."""
+        """Follow what the records say now, if that changed, or if the app can take what waits."""
+        accepted = self._restarts_accepted
+        restarts = accepted > self._restarts_taken and bool(self._view.awaiting_restart)
         answer = self.following.answer(monotonic())
-        if (answer.mark == self._mark and not self._may_restart) or answer.kind == "unknown":
-            return
+        if answer.kind != "unknown" and (restarts or answer.mark != self._mark):
+            self._follow(answer, restarts=restarts)
+        if accepted > self._restarts_taken:
+            with self._restarts:
+                self._restarts_taken = accepted
+                self._restarts.notify_all()
+
+    def _follow(self, answer: Answer, *, restarts: bool) -> None:
         before, runs = self._view, self._runs
-        self._runs = {}
 
         def run_for(record: ConfigRecord, arm: Arm, values_hash: str) -> Run:
             known = runs.get(arm.request_id)
@@ -204,11 +209,12 @@ class Agent:
                     settle_s=record.settle_s,
                     inbox=self.recorder,
                 )
-            self._runs[arm.request_id] = known
             return known
 
         view = view_of(answer, self.author.instance, self._parameters, run_for)
-        view = self._until_restart(view, before, answer.record)
+        restart = answer.record.restart if answer.record is not None else before.restart
+        view = without_restart(view, view if restarts else before, restart)
+        self._runs = {run.arm.request_id: run for run in view.runs}
         self._mark, self._record = answer.mark, answer.record
         self._swap(view)
         for run in runs.values():
@@ -223,24 +229,6 @@ class Agent:
         self._keep_due = True
         if answer.kind == "deleted":
             self._store.forget()
-
-    def _until_restart(self, view: View, before: View, record: ConfigRecord | None) -> View:
-        """The view that the app can follow: while parameters of a new one wait for a restart, what it runs already.
-
-        The whole of it: a part of each would be a configuration that nobody asked for.
-        """
-        running = self.applied or before.own.values
-        changes = record.restart if record is not None else []
-        waiting = tuple(n for n in changes if n in running and view.own.values[n] != running[n])
-        may, self._may_restart = self._may_restart, False
-        self.awaiting_restart = () if may else waiting
-        self._settled.set()
-        if may or not waiting:
-            return view
-        self._runs = {}
-        own = Snapshot(running)
-        problem = f"{', '.join(waiting)} changed, and needs a restart of the app: accept_restart() takes what waits"
-        return View(view.status, view.source, own, own, problems=(*view.problems, problem))
 
     def _swap(self, view: View) -> None:
         self._view = view
@@ -310,9 +298,10 @@ class Agent:
         self.link.close()
 
     def _log_problems(self, view: View) -> None:
-        if view.problems and (self._mark, view.problems) != self._logged:
-            self._logged = self._mark, view.problems
-            _log.warning("tuner %s: %s", self.author.tuner, "; ".join(view.problems))
+        if view.problems != self._logged:
+            self._logged = view.problems
+            if view.problems:
+                _log.warning("tuner %s: %s", self.author.tuner, "; ".join(view.problems))
 
     def _log_failure(self, message: str) -> None:
         if monotonic() > self._failure_logged_at + 60:

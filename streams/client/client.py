@@ -34,8 +34,8 @@ ENV_DISABLED = "OPPERTUNE_DISABLED"
 """Set to 1 in an app's environment, its clients run the declared values and do nothing else: a switch for emergencies,
 or for tests."""
 
-_SWITCHED_ON = {"", "0", "false", "no", "off"}
-_SWITCHED_OFF = {"1", "true", "yes", "on"}
+_NOT_DISABLED = {"", "0", "false", "no", "off"}
+_DISABLED = {"1", "true", "yes", "on"}
 
 CLOSE_AT_EXIT_S = 2.0
 """A client that was left open says goodbye when the interpreter ends, if that takes no longer."""
@@ -56,7 +56,8 @@ class TunerClient:
                 with client.measure("latency_ms"):
                     serve(pool_size=client["pool_size"])
 
-    ``OPPERTUNE_DISABLED=1`` in the environment switches it off: the declared values, no thread, no connection.
+    ``OPPERTUNE_DISABLED=1`` in the environment switches it off: the declared values, not those kept on disk or shipped
+    in the bootstrap file; no thread, no connection, nothing measured. :attr:`problems` says so.
 
     Everything that talks to Kafka happens on one daemon thread. A process that forks goes on in the child as another
     instance, with a thread and connections of its own.
@@ -102,14 +103,14 @@ class TunerClient:
             raise InvalidArgument("an instance's name has 1 to 150 printable characters")
         self._tuner = tuner
         self._parameters = Parameters(parameters)
-        if not isinstance(settings, BrokerSettings):
-            settings = BrokerSettings.load(bootstrap=settings)
+        self._disabled = _is_disabled()
+        if not isinstance(settings, BrokerSettings):  # a switched-off client does not mind settings that are wrong
+            settings = BrokerSettings.load(bootstrap=settings) if not self._disabled else BrokerSettings()
         self._settings = settings
         self._instance = instance
         self._auto_activate = auto_activate
         self._callbacks: tuple[Callback, ...] = () if on_change is None else (on_change,)
         self._started = self._closed = False
-        self._disabled = _is_disabled()
         self._store = IncumbentStore(tuner, settings.prefix, None if state_dir is None else Path(state_dir))
         following = Following(tuner, _checked(context))
         self._view = self._first_view(following.context, None if bootstrap_file is None else Path(bootstrap_file))
@@ -242,14 +243,18 @@ class TunerClient:
     @property
     def awaiting_restart(self) -> tuple[str, ...]:
         """Parameters for which a new configuration waits: it needs a restart of the app; see :meth:`accept_restart`."""
-        return self._agent.awaiting_restart
+        return self._view.awaiting_restart
 
     def snapshot(self) -> Snapshot:
         """The configuration now, to run one unit of work under."""
         return self._view.own
 
     def assign(self, unit: str) -> Snapshot:
-        """The configuration for a unit of its own, such as a job's id: the same unit gets the same arm everywhere."""
+        """The configuration for a unit of its own, such as a job's id: the same unit gets the same arm everywhere.
+
+        Except where its arm has other values than this process of parameters that need a restart: then the unit runs
+        the incumbent, or what the process runs, unmeasured.
+        """
         return self._view.assigned(unit)
 
     # -- changing
@@ -271,10 +276,15 @@ class TunerClient:
     def accept_restart(self, timeout_s: float = 1.0) -> None:
         """Take the configuration that waits for a restart (:attr:`awaiting_restart`): the app can apply it now.
 
-        Until then the app runs the configuration that it has, as a whole, and what waits is not measured. An app that
-        restarts as a process calls this at its start, after :meth:`wait_ready` and before it applies values; one that
-        restarts a part of itself calls it when that part is at rest. It holds for what waits now, not for later
-        changes. An app that never calls it never runs such configurations; their rounds are skipped.
+        Until then the app runs the incumbent, or where that needs a restart too, goes on with the configuration that it
+        has; as a whole either way, and nothing is measured. What waited is forgotten when another configuration comes,
+        or its lease ends. An app that restarts as a process calls this at its start, after :meth:`wait_ready` and
+        before it applies values; one that restarts a part of itself calls it when that part is at rest. It holds for
+        what waits now, not for later changes. An app that never calls it never runs such configurations; their rounds
+        are skipped.
+
+        Returns when the values can be read and the change callbacks have returned. Called in one of those, it returns
+        at once, and the values follow.
 
         Args:
             timeout_s: Return after so long at the latest; the values are then taken a moment later.
@@ -330,9 +340,10 @@ class TunerClient:
 
 def _is_disabled() -> bool:
     word = os.environ.get(ENV_DISABLED, "")
-    if word.lower() not in _SWITCHED_OFF | _SWITCHED_ON:
+    meant = word.strip().lower()
+    if meant not in _DISABLED | _NOT_DISABLED:
         _log.warning("%s is %r: set it to 1 or 0; it counts as 1", ENV_DISABLED, word)
-    return word.lower() not in _SWITCHED_ON
+    return meant not in _NOT_DISABLED
 
 
 def _checked(context: ContextData | None) -> ContextData | None:

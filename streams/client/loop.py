@@ -6,14 +6,17 @@ For apps that run in units (jobs, batches, benchmarks). A service that runs all 
 
 import dataclasses
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from numbers import Real
 from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
-from .client import TunerClient
+from ...core.errors import InvalidArgument
 from .parameters import Values
 from .snapshot import Snapshot
+from .tuned import Tuned
 
 _log = logging.getLogger(__name__)
 
@@ -41,13 +44,17 @@ class MetricsMonitor(Protocol[Metrics_co]):
         """It has ended, by itself or by an exception: what was measured."""
 
 
+RewardFunction = Callable[[Metrics], float]
+"""From a monitor's metrics to a reward; larger is better."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Runs:
     """What a loop has done.
 
     Attributes:
         count: Runs that ended, failed ones included.
-        failed: Runs that raised.
+        failed: Runs that failed, and were recorded with the ``failure_reward``.
         reward: Reward of the last run; ``None`` before the first.
         values: The configuration of the last run.
     """
@@ -61,9 +68,15 @@ class Runs:
 class TuningLoop(Generic[Metrics]):
     """Runs an application again and again, each time under the newest configuration, and reports how it did.
 
-    Each run is credited to the configuration that it began under. Its reward is recorded as the metric ``reward``, and
-    every number in its metrics under its own name, for specs that declare an objective over them. A spec for a loop
-    usually has ``measurement: {min_samples: 1}``: one run is a measurement.
+    Each run is credited to the configuration that it began under, whatever comes meanwhile. Its reward is recorded as
+    the metric ``reward``, and every number in its metrics under its own name, for specs that declare an objective over
+    them. A spec for a loop usually has ``measurement: {min_samples: 1}``: one run is a measurement.
+
+    A run fails when the application raises, or its reward is not a finite number. Then the loop ends with that error,
+    and nothing is recorded: to the tuner, a configuration that was run and never measured is a failure. With a
+    ``failure_reward``, it is recorded with that reward alone, and the loop goes on.
+
+    In an app's own tests, give it an :class:`~oppertune.streams.client.OfflineClient`.
 
     Example::
 
@@ -76,27 +89,35 @@ class TuningLoop(Generic[Metrics]):
         application: What is tuned.
         monitor: Measures each run.
         reward: From the monitor's metrics to a reward; larger is better.
-        failure_reward: A run that raises is recorded with this reward, and the loop goes on; ``None``: the exception
-            ends the loop, and nothing is recorded for the run.
+        failure_reward: Reward of a run that fails; ``None``: it ends the loop.
         every_s: A run begins at most so often, in seconds.
+        can_restart: Whether ``set_parameters`` can take parameters that need a restart: what waits for one is then
+            taken before the next run.
+
+    Raises:
+        InvalidArgument: The ``failure_reward`` is not a finite number.
     """
 
     def __init__(
         self,
-        client: TunerClient,
+        client: Tuned,
         application: Application,
         monitor: MetricsMonitor[Metrics],
-        reward: Callable[[Metrics], float],
+        reward: RewardFunction[Metrics],
         *,
         failure_reward: float | None = None,
         every_s: float = 0.0,
+        can_restart: bool = False,
     ) -> None:
+        if failure_reward is not None and not math.isfinite(failure_reward):
+            raise InvalidArgument(f"failure_reward is a finite number, not {failure_reward}")
         self._client = client
         self._application = application
         self._monitor = monitor
         self._reward = reward
-        self._failure_reward = failure_reward
+        self._failure = None if failure_reward is None else {"reward": float(failure_reward)}
         self._every_s = every_s
+        self._can_restart = can_restart
         self._set: Values | None = None
 
     def run(
@@ -107,9 +128,11 @@ class TuningLoop(Generic[Metrics]):
         Args:
             runs: At most so many; default: no limit.
             until_achieved: End when the tuner's target is achieved.
-            stop: Ends the loop after the run under way once it is set, such as by a handler of SIGTERM.
+            stop: Ends the loop after the run under way once it is set, such as by a handler of SIGTERM. (Ctrl-C ends
+                it amidst the run, which is not recorded.)
 
         Raises:
+            InvalidArgument: A reward is not a finite number, and there is no ``failure_reward``.
             Exception: Whatever the application raises, where there is no ``failure_reward``; whatever the monitor or
                 the reward function raises: those are faults in code that must be right.
         """
@@ -117,45 +140,68 @@ class TuningLoop(Generic[Metrics]):
         done = Runs()
         ours = not self._client.started
         self._client.start()
+        next_at = 0.0
         try:
-            while not stop.is_set() and (runs is None or done.count < runs):
+            while (runs is None or done.count < runs) and not stop.wait(max(next_at - monotonic(), 0.0)):
                 if until_achieved and self._client.tuner_status == "achieved":
                     break
-                began = monotonic()
+                next_at = monotonic() + self._every_s
                 done = self._run_once(done)
-                stop.wait(max(began + self._every_s - monotonic(), 0.0))
         finally:
             if ours:
                 self._client.close()
         return done
 
     def _run_once(self, done: Runs) -> Runs:
+        if self._can_restart and self._client.awaiting_restart:
+            self._client.accept_restart()
         snapshot = self._client.snapshot()
-        if snapshot.values != self._set:
-            self._application.set_parameters(dict(snapshot.values))
-            self._set = snapshot.values
+        measured = self._measure(snapshot)
+        for name, number in measured.items():
+            snapshot.record(name, number)
+        failed = measured is self._failure
+        return Runs(done.count + 1, done.failed + failed, measured["reward"], snapshot.values)
+
+    def _measure(self, snapshot: Snapshot) -> dict[str, float]:
+        """Run once: what was measured, or what a failure is recorded with."""
+        try:
+            self._set_parameters(snapshot.values)
+        except Exception:
+            if self._failure is None:
+                raise
+            _log.exception("the application did not take %s", dict(snapshot.values))
+            self._client.applied(snapshot)  # else its failure would not count
+            return self._failure
         self._client.applied(snapshot)
         self._monitor.start()
-        failed = False
         try:
             self._application.run()
-        except Exception:
-            if self._failure_reward is None:
-                self._monitor.stop()
+        except BaseException as error:
+            self._stop_monitor_anyway()
+            if self._failure is None or not isinstance(error, Exception):
                 raise
-            failed = True
-            _log.exception("a run failed; it is recorded with the reward %s", self._failure_reward)
+            _log.exception("the run under %s failed", dict(snapshot.values))
+            return self._failure
         metrics = self._monitor.stop()
-        reward = self._reward(metrics) if not failed else self._failure_reward
-        self._record(snapshot, metrics, reward)
-        return Runs(done.count + 1, done.failed + failed, reward, snapshot.values)
+        reward = self._reward(metrics)
+        if not math.isfinite(reward):
+            if self._failure is None:
+                raise InvalidArgument(f"the reward function gave {reward}: a reward is a finite number")
+            _log.error("the run under %s failed: its reward was %s", dict(snapshot.values), reward)
+            return self._failure
+        return dict(_numbers(metrics)) | {"reward": float(reward)}
 
-    def _record(self, snapshot: Snapshot, metrics: Metrics, reward: float | None) -> None:
-        if reward is not None:
-            snapshot.record("reward", reward)
-        for name, number in _numbers(metrics):
-            if name != "reward":
-                snapshot.record(name, number)
+    def _set_parameters(self, values: Values) -> None:
+        if values != self._set:
+            self._set = None  # unknown, where the application raises
+            self._application.set_parameters(dict(values))
+            self._set = values
+
+    def _stop_monitor_anyway(self) -> None:
+        try:
+            self._monitor.stop()
+        except Exception:  # noqa: BLE001 - the run's own error is the one to tell
+            _log.exception("the monitor could not be stopped after a run that failed")
 
 
 def _numbers(metrics: object) -> Iterator[tuple[str, float]]:
@@ -169,5 +215,10 @@ def _numbers(metrics: object) -> Iterator[tuple[str, float]]:
     else:
         fields = getattr(metrics, "__dict__", {})
     for name, number in fields.items():
-        if isinstance(name, str) and isinstance(number, int | float) and not isinstance(number, bool):
-            yield name, number
+        if isinstance(name, str) and not name.startswith("_") and _is_number(number):
+            yield name, float(number)
+
+
+def _is_number(value: object) -> bool:
+    """Python's numbers, and numpy's; not truth values."""
+    return isinstance(value, Real) and not isinstance(value, bool)

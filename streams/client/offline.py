@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ...core.errors import InvalidArgument
 from ...core.values import ParameterValue, ValueType
@@ -13,6 +13,7 @@ from .agent import Callback
 from .following import ContextData
 from .parameters import Parameters, Values
 from .snapshot import Run, Snapshot, Timer
+from .tuned import Tuned
 from .view import Source, Status
 
 C = TypeVar("C", bound=Callback)
@@ -46,7 +47,7 @@ class OfflineClient:
     source = Source.RECORD
     problems: tuple[str, ...] = ()
     dropped = 0
-    tuner_status = "tuning"
+    tuner_status: str | None = "tuning"
     awaiting_restart: tuple[str, ...] = ()
 
     def __init__(
@@ -177,3 +178,9 @@ class OfflineClient:
     def measure(self, metric: str, snapshot: Snapshot | None = None) -> Timer:
         """Time a block of code."""
         return Timer(snapshot or self._own, metric)
+
+
+if TYPE_CHECKING:
+    from .client import TunerClient
+
+    _EITHER: tuple[type[Tuned], ...] = (TunerClient, OfflineClient)  # a type checker holds both to it

@@ -1,7 +1,7 @@
 """What an app sees at a moment: its values, where they come from, and which arm each unit runs."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -17,7 +17,7 @@ class Status(StrEnum):
     """How far the values can be trusted to be the newest."""
 
     READY = "READY"
-    """They follow the newest config record."""
+    """They follow the newest config record, but for what needs a restart of the app."""
     STALE = "STALE"
     """They are the last known good ones: no worker renewed what was tried, or Kafka was not reached yet."""
     DEFAULT = "DEFAULT"
@@ -45,6 +45,8 @@ class View:
         arms: The arms and their shares, in order.
         salt: Of the record, for assigning units.
         problems: What was wrong with what was received.
+        restart: Parameters that need a restart of the app.
+        awaiting_restart: Those of them for which the instance's own configuration waits.
     """
 
     status: Status
@@ -54,6 +56,8 @@ class View:
     arms: tuple[tuple[float, Snapshot], ...] = ()
     salt: str = ""
     problems: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
+    awaiting_restart: tuple[str, ...] = ()
 
     def assigned(self, unit: str) -> Snapshot:
         """What a unit runs."""
@@ -101,6 +105,39 @@ def view_of(answer: Answer, unit: str, parameters: Parameters, run_for: "RunFor"
     status = Status.STALE if answer.lapsed else Status.READY
     view = View(status, Source.RECORD, incumbent, incumbent, tuple(arms), record.salt, tuple(problems))
     return View(status, Source.RECORD, view.assigned(unit), incumbent, view.arms, record.salt, view.problems)
+
+
+def without_restart(view: View, running: View, restart: Iterable[str]) -> View:
+    """What an app can follow of a view without a restart.
+
+    In one process such a parameter has one value, and a configuration is taken whole or not at all: a part of it would
+    be one that nobody asked for. In place of one that needs a restart the incumbent is run, so that what was only tried
+    does not go on; where that needs one too, what runs already. Neither is measured.
+
+    Args:
+        view: What the records say.
+        running: What the app runs.
+        restart: Parameters that need a restart.
+    """
+    names = tuple(name for name in restart if name in running.own.values)
+
+    def needing(snapshot: Snapshot) -> tuple[str, ...]:
+        return tuple(name for name in names if snapshot.values[name] != running.own.values[name])
+
+    awaiting = needing(view.own)
+    keeps = bool(needing(view.incumbent))
+    instead = Snapshot(running.own.values) if keeps else view.incumbent
+    said = f"{', '.join(awaiting)} changed, and needs a restart of the app: accept_restart() takes what waits"
+    return replace(
+        view,
+        source=running.source if awaiting and keeps else view.source,
+        own=instead if awaiting else view.own,
+        incumbent=instead,
+        arms=tuple((share, instead if needing(snapshot) else snapshot) for share, snapshot in view.arms),
+        problems=(*view.problems, said) if awaiting else view.problems,
+        restart=names,
+        awaiting_restart=awaiting,
+    )
 
 
 RunFor = Callable[[ConfigRecord, Arm, str], Run]

@@ -1,7 +1,9 @@
-"""The embedded broker in the foreground."""
+"""Commands that go on until they are told to stop."""
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 
@@ -9,12 +11,21 @@ from ..broker import EmbeddedBroker
 from .outputs import Broker
 
 
-def run_broker(prefix: str, console: Console, *, as_json: bool) -> None:
-    """Run until SIGINT or SIGTERM."""
+@contextmanager
+def until_told() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, for as long as the context lasts."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with EmbeddedBroker(prefix=prefix) as broker:
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_broker(prefix: str, console: Console, *, as_json: bool) -> None:
+    """Run the embedded broker until SIGINT or SIGTERM."""
+    with until_told() as stop, EmbeddedBroker(prefix=prefix) as broker:
         if as_json:
             Broker(bootstrap=broker.bootstrap, prefix=prefix).show()
         else:

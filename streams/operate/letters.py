@@ -45,10 +45,16 @@ class Letter:
     def body(self) -> object:
         """The value: JSON where it is, else text with unprintable characters escaped."""
         try:
-            return json.loads(self.value)
-        except ValueError:
-            said = self.value.decode(errors="backslashreplace")
-            return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in said)
+            parsed = json.loads(self.value)
+            json.dumps(parsed, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError):  # no JSON, or none that could be printed as such
+            return printable(self.value.decode(errors="backslashreplace"))
+        return parsed
+
+
+def printable(said: str) -> str:
+    """Text that does nothing to a terminal but to be read: somebody else wrote it."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in said)
 
 
 def read_letters(

@@ -4,9 +4,7 @@ Imports stand inside the commands: ``oppertune --help`` must not load Faust or m
 """
 
 import logging
-import signal
 import sys
-import threading
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -153,16 +151,15 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, a line each, for scripts")] = False,
 ) -> None:
     """Follow what happens, live: rounds and their rewards, new incumbents, targets, dead letters. Ends with Ctrl-C."""
+    from .foreground import until_told
     from .watch import happenings, line
 
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    for happened in happenings(settings, name, stop, last=last, rounds=rounds):
-        if as_json:
-            happened.show()
-        else:
-            out.print(line(happened), soft_wrap=True)
+    with until_told() as stop:
+        for happened in happenings(settings, name, stop, last=last, rounds=rounds):
+            if as_json:
+                happened.show()
+            else:
+                out.print(line(happened), soft_wrap=True)
 
 
 @app.command(epilog="Example: oppertune export checkout --output rounds.csv")
@@ -180,8 +177,12 @@ def export(
     from .rounds import read_rounds
 
     check(output, force=force)  # before the work
-    with err.status("reading rounds ..."):
-        closed = read_rounds(settings, name)
+    closed = []
+    with err.status("reading rounds ...") as status:
+        for one in read_rounds(settings, name):
+            closed.append(one)
+            if len(closed) % 1000 == 0:
+                status.update(f"reading rounds ... {len(closed)}")
     written = write(closed, output, force=force)
     report(Exported(file=str(output), rounds=written), f"{written} rounds are in {output}", as_json=as_json)
 

@@ -1,6 +1,7 @@
 """What commands print with ``--json``, as models.
 
-Their JSON Schemas are in ``schemas/json/cli/``, written there by ``python -m oppertune.streams.operate.outputs``. Fields are added, not changed or taken away, within a major version of oppertune.
+Their JSON Schemas are in ``schemas/json/cli/``, written there by ``python -m oppertune.streams.operate.outputs``.
+Fields are added, not changed or taken away, within a major version of oppertune.
 """
 
 import json

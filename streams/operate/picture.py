@@ -22,6 +22,7 @@ _OTHER: Final = ("other", "D", "#CC79A7")
 _MEDIAN_COLOUR: Final = "#333333"
 _FAILED_COLOUR: Final = "#D55E00"
 _INCUMBENT_COLOUR: Final = "#777777"
+_TARGET_COLOUR: Final = "#009E73"
 _MEDIAN_OF: Final = 7
 """Rounds that the running median looks back on, the current one included."""
 
@@ -83,7 +84,11 @@ def lowest_shown(rewards: Sequence[float]) -> float:
 
 
 def reward_picture(
-    points: Sequence[RoundPoint], path: Path | str, title: str = "Reward of each round (higher is better)"
+    points: Sequence[RoundPoint],
+    path: Path | str,
+    title: str = "Reward of each round (higher is better)",
+    *,
+    target: float | None = None,
 ) -> None:
     """Draw the rewards over the rounds, a panel per context, into a PNG of 1200 × 700 pixels.
 
@@ -94,6 +99,7 @@ def reward_picture(
         points: The rounds, in any order.
         path: Where the PNG goes.
         title: Headline.
+        target: Reward at which tuning ends, drawn as a dotted line; None where there is none.
     """
     # Here: reading the module must not cost what matplotlib takes to load. And never pyplot, which keeps global state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
@@ -106,6 +112,8 @@ def reward_picture(
     handles: dict[str, Artist] = {}
     for axes, context in zip(panels, contexts, strict=True):
         _draw_panel(axes, sorted((p for p in points if p.context == context), key=lambda p: p.round))
+        if target is not None:
+            axes.axhline(target, linestyle=":", color=_TARGET_COLOUR, linewidth=2, label="target", zorder=1)
         axes.set_title(context, fontsize=13, loc="left")
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(str(label), handle)

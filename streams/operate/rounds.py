@@ -1,5 +1,7 @@
 """The rounds of a tuner, as the ``rounds`` topic keeps them."""
 
+from collections.abc import Iterator
+
 from pydantic import ValidationError
 
 from ...schemas.keys import partition_of
@@ -10,7 +12,7 @@ from .reading import read_to_end, text
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def read_rounds(settings: BrokerSettings, name: str, *, last: int | None = None) -> list[RoundRecord]:
+def read_rounds(settings: BrokerSettings, name: str, *, last: int | None = None) -> Iterator[RoundRecord]:
     """A tuner's closed rounds, oldest first; metrics that missed their round are left out, as is what cannot be read.
 
     Args:
@@ -23,9 +25,9 @@ def read_rounds(settings: BrokerSettings, name: str, *, last: int | None = None)
         TopicsInvalid: It is not there.
     """
     partition = partition_of(name, partition_count(settings, "rounds"))
-    messages = read_to_end(settings, "rounds", [partition], last=last)
-    closed = (closed_round(message.value()) for message in messages if text(message.key()) == name)
-    return [one for one in closed if one is not None]
+    for message in read_to_end(settings, "rounds", [partition], last=last):
+        if text(message.key()) == name and (closed := closed_round(message.value())) is not None:
+            yield closed
 
 
 def closed_round(value: bytes | str | None) -> RoundRecord | None:

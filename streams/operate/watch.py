@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event as Stop
+from time import monotonic, time_ns
 from typing import Literal
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -15,13 +16,16 @@ from ...schemas.configs import ConfigRecord
 from ...schemas.keys import partition_of
 from ...schemas.records import RoundRecord
 from ..broker import BrokerSettings, partition_count
+from .letters import printable
 from .outputs import Happening
 from .reading import refuse, text
 from .rounds import closed_round
 
 _TOPICS = ("rounds", "configs", "dead-letters")
 _ASK_S = 10.0
-_SILENT_S = 5.0
+_QUIET_S = 5.0
+"""After so long without a record, the broker is asked whether it is there."""
+_PROBE_S = 2.0
 
 What = Literal["round", "incumbent", "status", "dead_letter", "broker"]
 
@@ -51,24 +55,21 @@ def happenings(
     """
     partitions = partition_count(settings, "rounds")
     places = range(partitions) if name is None else [partition_of(name, partitions)]
-    errors: list[str] = []
-    consumer = Consumer(settings.consumer() | {"error_cb": lambda error: errors.append(error.str()), "log_level": 0})
-    watched, left, silent = Watched({}, {}), rounds, False
+    # Errors of the connection are what the broker is asked for below, not to be printed among the lines.
+    consumer = Consumer(settings.consumer() | {"error_cb": lambda _: None, "log_level": 0})
+    watched, left, heard, away = Watched({}, {}), rounds, monotonic(), False
+    probed = settings.topic("rounds")
     try:
         consumer.assign([_from(consumer, settings.topic(topic), p, last) for topic in _TOPICS for p in places])
         while not stop.is_set() and (left is None or left > 0):
-            messages = consumer.consume(200, 0.2)
-            if errors and not silent:
-                silent = True
-                yield Happening(what="broker", said=f"no broker answers: {errors[-1]}; waiting for it")
-            if silent and messages:
-                silent = False
-                yield Happening(what="broker", said="the broker answers again")
-            errors.clear()
+            messages = [m for m in consumer.consume(200, 0.2) if _is_record(m)]
+            if messages or monotonic() - heard > _QUIET_S:
+                was_away, away = away, not messages and not _answers(consumer, probed)
+                heard = monotonic()
+                if away != was_away:
+                    said = "does not answer; waiting for it" if away else "answers again"
+                    yield Happening(what="broker", time_ms=_now_ms(), said=f"the broker at {settings.bootstrap} {said}")
             for message in messages:
-                if (error := message.error()) is not None:
-                    refuse(error)
-                    continue
                 for happened in _read(settings, message, name, watched):
                     if happened.what == "round" and left is not None:
                         left -= 1
@@ -81,6 +82,24 @@ def happenings(
         ) from error
     finally:
         consumer.close()
+
+
+def _is_record(message: Message) -> bool:
+    if (error := message.error()) is not None:
+        refuse(error)
+    return error is None
+
+
+def _answers(consumer: Consumer, topic: str) -> bool:
+    try:
+        consumer.list_topics(topic, timeout=_PROBE_S)
+    except KafkaException:
+        return False
+    return True
+
+
+def _now_ms() -> int:
+    return time_ns() // 1_000_000
 
 
 def _from(consumer: Consumer, topic: str, partition: int, last: int) -> TopicPartition:
@@ -162,7 +181,9 @@ def line(happened: Happening) -> Text:
         datetime.fromtimestamp(happened.time_ms / 1000).astimezone().strftime("%H:%M:%S") if happened.time_ms else ""
     )
     context = " ".join(f"{k}={v}" for k, v in (happened.context or {}).items())
-    where = Text.assemble((f"{clock:8} ", "dim"), (happened.tuner, "bold"), f" {context}" if context else "", " ")
+    where = Text.assemble(
+        (f"{clock:8} ", "dim"), (printable(happened.tuner), "bold"), f" {context}" if context else "", " "
+    )
     if happened.what == "round":
         reward = "-" if happened.reward is None else f"{happened.reward:.4g}"
         changed = ", ".join(f"{name}={_short(value)}" for name, value in happened.changed.items()) or "same values"
@@ -180,7 +201,7 @@ def line(happened: Happening) -> Text:
         said = f": {happened.said}" if happened.said else ""
         return where.append(f"{happened.status}{said}", _STATUS_COLOURS.get(happened.status, "yellow"))
     place = f" (oppertune dead-letters show {happened.place})" if happened.place else ""
-    return where.append(f"{happened.what.replace('_', ' ')}: {happened.said}{place}", "red")
+    return where.append(f"{happened.what.replace('_', ' ')}: {printable(happened.said)}{place}", "red")
 
 
 def _short(value: object) -> str:

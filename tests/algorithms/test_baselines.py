@@ -24,6 +24,15 @@ def test_random_configurations_honour_the_step_and_reach_every_value():
     assert min(s["x"] for s in seen) < -0.9 < 0.9 < max(s["x"] for s in seen)
 
 
+def test_random_configurations_are_spread_over_a_logarithmic_scale():
+    """Evenly in the logarithm: on the plain scale, one draw in a thousand would be in the lower half of the decades."""
+    parameters = [Integer("rows", 100, 1, 10**6, log=True), Real("rate", 0.1, 1e-6, 1.0, log=True)]
+    algorithm = UniformRandom(parameters, random_seed=1)
+    seen = [algorithm.ask().prediction for _ in range(1000)]
+    assert 450 < sum(s["rate"] < 1e-3 for s in seen) < 550
+    assert 450 < sum(s["rows"] < 1000 for s in seen) < 600
+
+
 def test_the_best_mean_reward_of_a_context_is_recommended_there():
     algorithm = UniformRandom(PARAMETERS, random_seed=1)
     a, b = Context({"job": "a"}), Context({"job": "b"})

@@ -30,6 +30,15 @@ def test_the_second_ask_of_a_scope_is_the_other_half_of_the_first():
     assert np.linalg.norm(point(plus) - point(minus)) == pytest.approx(2 * algorithm.delta)
 
 
+@pytest.mark.parametrize("log", [True, False])
+def test_a_small_optimum_of_a_wide_range_is_found_on_a_logarithmic_scale_alone(log):
+    algorithm = BlueFin([Integer("rows", 100_000, 1, 10**6, log=log)], feedback=2, eta=0.05, random_seed=1)
+    for _ in range(200):
+        request = algorithm.ask()
+        algorithm.tell(request.id, -abs(np.log10(request.prediction["rows"] / 100)))
+    assert (30 <= algorithm.recommend()["rows"] <= 300) == log
+
+
 def test_a_pair_stays_within_one_scope():
     algorithm = two_point()
     plus_a, plus_b = algorithm.ask(A), algorithm.ask(B)

@@ -18,12 +18,14 @@ from .conftest import TUNER, Topics, arm, until_values
 
 
 class Door:
-    """A port that leads to another one, once it is opened."""
+    """A port that leads to a broker while it is open; nobody gets round it, for the broker's address is told as its."""
 
     def __init__(self, to):
+        self._to = to
         self._host, _, port = to.partition(":")
         self._port = int(port)
         self._listener = None
+        self._through = []
         self.address = f"127.0.0.1:{free_port()}"
 
     def open(self):
@@ -35,18 +37,24 @@ class Door:
             while True:
                 near, _ = self._listener.accept()
                 far = socket.create_connection((self._host, self._port))
+                self._through += [near, far]
                 for one, other in ((near, far), (far, near)):
                     threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
 
-    @staticmethod
-    def _carry(one, other):
+    def _carry(self, one, other):
+        told, ours = (b"127.0.0.1" + int(a.partition(":")[2]).to_bytes(4) for a in (self._to, self.address))
         with suppress(OSError), one, other:
             while data := one.recv(65536):
-                other.sendall(data)
+                other.sendall(data.replace(told, ours))
 
     def close(self):
         if self._listener is not None:
+            with suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
             self._listener.close()
+        for one in self._through:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_broker_that_comes_later_is_found(topics, make):
@@ -61,6 +69,27 @@ def test_a_broker_that_comes_later_is_found(topics, make):
     until_values(client, pool=42)
     wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
     wait_for(lambda: client.problems == (), "the problem to be over")
+    door.close()
+
+
+def test_a_broker_that_goes_and_comes_back_shows_and_clears_by_itself(topics, make):
+    door = Door(topics.settings.bootstrap)
+    door.open()
+    client = make(settings=BrokerSettings(bootstrap=door.address, prefix=topics.settings.prefix))
+    topics.publish(arm(42), lease_s=3.0)
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    assert (client["pool"], client.status, client.problems) == (42, Status.READY, ())
+    door.close()
+    wait_for(lambda: any(door.address in problem for problem in client.problems), "the problem to be noticed")
+    wait_for(lambda: client.status is Status.STALE, "the end of the lease")
+    assert client["pool"] == 20
+    topics.publish(arm(43, round_=2), version=2)
+    door.open()
+    until_values(client, pool=43)
+    wait_for(lambda: topics.running("candidate-2"), "the next request to be announced")
+    wait_for(lambda: client.problems == (), "the problem to be over")
+    assert (client.status, client.dropped) == (Status.READY, 0)
+    wait_for(lambda: client.record("latency_ms", 1.0) or topics.measured("candidate-2"), "a metric event")
     door.close()
 
 

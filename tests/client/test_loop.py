@@ -3,16 +3,19 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from kafkas import unique_prefix, wait_for
+from oppertune.core.errors import InvalidArgument
 from oppertune.core.values import Categorical, Integer, Real
 from oppertune.schemas import Command, RoundRecord
 from oppertune.streams.broker import BrokerSettings, EmbeddedBroker
@@ -68,6 +71,7 @@ class Fields:
     latency: float
     name: str = "x"
     ok: bool = True
+    _private: int = 1
 
 
 class Row(NamedTuple):
@@ -77,9 +81,9 @@ class Row(NamedTuple):
 
 @pytest.mark.parametrize(
     "metrics",
-    [{"latency": 2.0, "name": "x", 3: 4}, Fields(2.0), Row(2.0, "x"),
-     SimpleNamespace(latency=2.0, name="x", reward=9)],
-    ids=["mapping", "dataclass", "tuple", "object"],
+    [{"latency": 2.0, "name": "x", 3: 4}, Fields(2.0), Row(2.0, "x"), {"latency": np.float32(2.0), "all": np.ones(1)},
+     SimpleNamespace(latency=2, name="x", reward=9, _private=1)],
+    ids=["mapping", "dataclass", "tuple", "numpy", "object"],
 )  # fmt: skip
 def test_the_numbers_of_whatever_a_monitor_returns_are_recorded(metrics):
     client = OfflineClient("db", POOL)
@@ -97,6 +101,80 @@ def test_a_run_that_raises_ends_the_loop_or_counts_as_told():
     done = TuningLoop(client, App(fails=(2,)), monitor, lambda _: 1.0, failure_reward=-1.0).run(3)
     assert (done.count, done.failed) == (3, 1)
     assert client.recorded == {"reward": [1.0, -1.0, 1.0]}
+
+
+def test_of_a_failed_run_nothing_else_is_recorded_and_a_broken_monitor_does_not_matter():
+    class Broken(Monitor):
+        def stop(self):
+            super().stop()
+            if self.measured == 2:
+                raise ConnectionError("the database is gone")
+            return {"latency": 0.1}
+
+    client, monitor = OfflineClient("db", POOL), Broken()
+    done = TuningLoop(client, App(fails=(1, 2)), monitor, lambda _: 1.0, failure_reward=0).run(3)
+    assert client.recorded == {"reward": [0.0, 0.0, 1.0], "latency": [0.1]}
+    assert (done.failed, monitor.measured) == (2, 3)
+
+
+def test_parameters_that_cannot_be_set_are_a_failed_run_and_set_again():
+    class Picky(App):
+        def set_parameters(self, parameters):
+            super().set_parameters(parameters)
+            if len(self.set) == 1:
+                raise ValueError("no such pool")
+
+    client, app = OfflineClient("db", POOL), Picky()
+    done = TuningLoop(client, app, Monitor(), lambda _: 1.0, failure_reward=-1.0).run(3)
+    assert (client.recorded, done.failed) == ({"reward": [-1.0, 1.0, 1.0]}, 1)
+    assert (len(app.set), app.runs) == (2, 2)
+    with pytest.raises(ValueError, match="no such pool"):
+        TuningLoop(client, Picky(), Monitor(), lambda _: 1.0).run(1)
+
+
+def test_a_run_that_is_interrupted_leaves_no_monitor_running_and_no_client_open():
+    def interrupted():
+        raise KeyboardInterrupt
+
+    client, app, monitor = OfflineClient("db", POOL), App(), Monitor()
+    app.run = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        TuningLoop(client, app, monitor, lambda _: 1.0, failure_reward=0.0).run()
+    assert (monitor.running, client.started, client.recorded) == (False, False, {})
+
+
+def test_a_reward_that_is_no_number_is_a_failure_and_never_recorded():
+    client, nan = OfflineClient("db", POOL), float("nan")
+    with pytest.raises(InvalidArgument, match="gave nan"):
+        TuningLoop(client, App(), Monitor({"latency": 1.0}), lambda _: nan).run(1)
+    assert client.recorded == {}
+    assert TuningLoop(client, App(), Monitor({"latency": 1.0}), lambda _: nan, failure_reward=-2.0).run(1).failed == 1
+    assert client.recorded == {"reward": [-2.0]}
+    with pytest.raises(InvalidArgument, match="failure_reward"):
+        TuningLoop(client, App(), Monitor(), lambda _: 1.0, failure_reward=nan)
+
+
+def test_what_waits_for_a_restart_is_taken_between_runs_by_an_application_that_can():
+    class Waiting(OfflineClient):
+        awaiting_restart = ("pool",)
+
+        def accept_restart(self, timeout_s=1.0):
+            self.awaiting_restart = ()
+            self.set(pool=42)
+
+    for can, pool in ((False, 10), (True, 42)):
+        app = App()
+        TuningLoop(Waiting("db", POOL), app, Monitor(), lambda _: 1.0, can_restart=can).run(2)
+        assert app.set == [{"pool": pool}]
+
+
+def test_runs_keep_their_distance_and_nothing_waits_after_the_last():
+    began = time.monotonic()
+    TuningLoop(OfflineClient("db", POOL), App(), Monitor(), lambda _: 1.0, every_s=0.2).run(3)
+    assert time.monotonic() - began >= 0.4
+    began = time.monotonic()
+    TuningLoop(OfflineClient("db", POOL), App(), Monitor(), lambda _: 1.0, every_s=30).run(1)
+    assert time.monotonic() - began < 15
 
 
 def test_a_loop_ends_when_told_or_when_the_target_is_achieved():
@@ -129,8 +207,8 @@ def test_a_run_is_credited_to_what_it_began_under():
 def guide() -> dict[str, Any]:
     """What its blocks define, run as printed; annotations are not evaluated, for one names a class defined below it."""
     names: dict[str, Any] = {"Mapping": Mapping, "Any": Any}
-    names |= {"Integer": Integer, "Real": Real, "Categorical": Categorical}
-    for block in ("custom-application", "reward-function", "parameter-definition"):
+    names |= {"Integer": Integer, "Real": Real, "Categorical": Categorical, "AutoScopeFeature": SimpleNamespace}
+    for block in ("custom-application", "reward-function", "parameter-definition", "context-features"):
         source = "from __future__ import annotations\n" + (SNIPPETS / f"{block}.txt").read_text()
         exec(compile(source, block, "exec"), names)  # noqa: S102 - the guide under test
     return names
@@ -178,13 +256,17 @@ def test_the_guides_application_monitor_and_reward_function_are_tuned_by_a_worke
     spec = {
         "name": "database",
         "parameters": [p.to_dict() for p in guide["parameters"]],
+        "context": {"features": [{"name": f.name, "values": list(f.values)} for f in guide["features"]]},
         "measurement": {"min_samples": 1, "interval_s": 0.1},
         "heartbeat_s": 1,
     }
     apply = Command(v=1, id="1", kind="apply", tuner="database", author="test", spec=spec)
     assert ask(fleet, apply, timeout_s=25).state is not None
     app = Application()
-    client = TunerClient("database", guide["parameters"], settings=fleet, state_dir=tmp_path, auto_activate=False)
+    here = {"workload_type": "oltp", "time_of_day": "morning", "user_load": "light"}
+    client = TunerClient(
+        "database", guide["parameters"], settings=fleet, context=here, state_dir=tmp_path, auto_activate=False
+    )
     stop = threading.Event()
     loop = TuningLoop(client, app, MetricsMonitor(), guide["calculate_reward"], every_s=0.02)
     with client:
@@ -197,6 +279,7 @@ def test_the_guides_application_monitor_and_reward_function_are_tuned_by_a_worke
             running.join(10)
     assert rounds
     for closed in rounds:
+        assert closed.context == here
         metrics = guide["YourMetrics"](10.0 * closed.values["connection_pool_size"], 2.0, 0.1)
         assert closed.reward == pytest.approx(guide["calculate_reward"](metrics))
         assert closed.told == closed.reward

@@ -74,16 +74,20 @@ def test_what_would_be_refused_in_the_app_is_refused_in_its_test():
         client.record("latency_ms", float("nan"))
 
 
-@pytest.mark.parametrize("word", ["1", "true", "perhaps"])
-def test_switched_off_a_client_runs_the_declared_values_and_does_nothing(word, monkeypatch, topics, make, tmp_path):
+@pytest.mark.parametrize("word", ["1", " True ", "perhaps"])
+def test_switched_off_a_client_runs_the_declared_values_and_does_nothing(
+    word, monkeypatch, topics, make, tmp_path, caplog
+):
     topics.publish(arm(42))
     on = make(instance="on")
     until_values(on, pool=42)
     wait_for(lambda: list((tmp_path / "state").rglob("*.json")), "the incumbent on disk")
     on.close()
     monkeypatch.setenv("OPPERTUNE_DISABLED", word)
+    (tmp_path / "shipped.json").write_text('{"pool": 30, "mode": "fast"}')
+    caplog.clear()
     before = threading.active_count()
-    off = make(instance="off", bootstrap_file=tmp_path / "none")
+    off = make(instance="off", bootstrap_file=tmp_path / "shipped.json")
     assert not off.wait_ready(10)
     assert (off.values, off.status, off.source) == ({"pool": 10, "mode": "slow"}, Status.DEFAULT, Source.DECLARED)
     off.record("latency_ms", 1.0)
@@ -92,3 +96,16 @@ def test_switched_off_a_client_runs_the_declared_values_and_does_nothing(word, m
     assert "OPPERTUNE_DISABLED is set" in off.problems[0]
     off.close()
     assert [e for e in topics.read().contexts if e.instance == "off"] == []
+    assert [r.levelname for r in caplog.records] == (["WARNING"] if word == "perhaps" else [])
+
+
+def test_switched_off_a_client_minds_no_settings_of_a_broker(monkeypatch):
+    monkeypatch.setenv("OPPERTUNE_SASL_MECHANISM", "nonsense")
+    for word in ("", "0", "False", "no", "off"):
+        monkeypatch.setenv("OPPERTUNE_DISABLED", word)
+        with pytest.raises(InvalidArgument, match="OPPERTUNE_SASL_MECHANISM"):
+            TunerClient(TUNER, PARAMETERS)
+    for word in ("1", "yes", "on"):
+        monkeypatch.setenv("OPPERTUNE_DISABLED", word)
+        with TunerClient(TUNER, PARAMETERS) as client:
+            assert client["pool"] == 10

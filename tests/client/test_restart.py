@@ -1,5 +1,6 @@
 """Parameters for which an app must restart: the client keeps what runs, says so, and takes them when told."""
 
+import os
 import time
 
 import pytest
@@ -20,7 +21,7 @@ def waiting(topics, make):
     client = make()
     topics.publish(restart=["pool"])
     until_awaiting(client, "pool")  # the incumbent's pool is not the declared one that runs
-    client.accept_restart(5)
+    client.accept_restart(25)
     assert client["pool"] == 20
     topics.publish(arm(42), version=2, restart=["pool"])
     until_awaiting(client, "pool")
@@ -36,7 +37,7 @@ def test_what_runs_goes_on_as_a_whole_and_nothing_is_credited(waiting, topics):
 
 
 def test_told_that_it_can_the_client_takes_what_waits_and_only_that(waiting, topics):
-    waiting.accept_restart(5)
+    waiting.accept_restart(25)
     assert waiting.values == {"pool": 42, "mode": "fast"}
     assert waiting.awaiting_restart == waiting.problems == ()
     wait_for(lambda: topics.running("candidate-1"), "the request to be run")
@@ -55,11 +56,100 @@ def test_what_waited_is_forgotten_with_its_lease(topics, make):
     client = make()
     topics.publish(restart=["pool"])
     until_awaiting(client, "pool")
-    client.accept_restart(5)
+    client.accept_restart(25)
     topics.publish(arm(42), version=2, restart=["pool"], lease_s=1.0)
     until_awaiting(client, "pool")
     until_awaiting(client)
     assert client["pool"] == 20
+
+
+def test_what_was_only_tried_does_not_go_on_where_the_incumbent_can_be_run(topics, make):
+    client = make()
+    incumbent = {"pool": 10, "mode": "slow"}
+    topics.publish(arm(10, "fast"), restart=["pool"], incumbent=incumbent)
+    until_values(client, pool=10, mode="fast")
+    topics.publish(arm(42, "fast", round_=2), version=2, restart=["pool"], incumbent=incumbent)
+    until_awaiting(client, "pool")
+    assert client.values == incumbent
+    assert client.snapshot().request_id is None
+
+
+def test_what_runs_goes_on_where_even_the_incumbent_needs_a_restart(topics, make):
+    client = make()
+    topics.publish(incumbent={"pool": 30, "mode": "fast"}, restart=["pool"])
+    until_awaiting(client, "pool")
+    assert client.values == {"pool": 10, "mode": "slow"}
+    assert client.source is Source.DECLARED
+    assert client.wait_ready(5)
+
+
+def test_a_unit_runs_no_arm_for_which_its_process_must_restart(topics, make):
+    client = make(instance="a")
+    arms = [arm(10, name="same", share=0.4), arm(60, name="other", share=0.4)]
+    topics.publish(*arms, restart=["pool"], incumbent={"pool": 10, "mode": "slow"})
+    assert client.wait_ready(10)
+    units = [client.assign(f"job-{n}") for n in range(200)]
+    assert {(unit.arm, unit["pool"], unit["mode"]) for unit in units} == {("same", 10, "fast"), (None, 10, "slow")}
+
+
+def test_a_deletion_is_no_reason_to_change_what_needs_a_restart(topics, make):
+    client = make()
+    topics.publish(restart=["pool"])
+    until_awaiting(client, "pool")
+    client.accept_restart(25)
+    topics.publish_raw(None)
+    until_awaiting(client, "pool")
+    assert client["pool"] == 20
+    client.accept_restart(25)
+    assert (client["pool"], client.source) == (10, Source.DECLARED)
+
+
+def test_accepting_when_nothing_waits_is_no_promise(topics, make):
+    client = make()
+    client.accept_restart(0.2)
+    topics.publish(incumbent={"pool": 10, "mode": "fast"}, restart=["pool"])
+    until_values(client, pool=10, mode="fast")
+    client.accept_restart(25)
+    topics.publish(arm(42), version=2, restart=["pool"])
+    until_awaiting(client, "pool")
+    assert client["pool"] == 10
+
+
+def test_once_it_is_accepted_the_callbacks_have_run(topics, make):
+    seen = []
+    client = make(on_change=lambda new, _: time.sleep(0.2) or seen.append(new["pool"]))
+    topics.publish(arm(42), restart=["pool"])
+    until_awaiting(client, "pool")
+    client.accept_restart(25)
+    assert seen == [42]
+
+
+def test_while_it_waits_the_log_says_so_once(topics, make, caplog):
+    client = make()
+    for version in (1, 2, 3):
+        topics.publish(arm(40 + version, round_=version), version=version, restart=["pool"])
+        wait_for(lambda v=version: client._agent._record and client._agent._record.version == v, "the record")
+    assert [r.message for r in caplog.records if "restart" in r.message] == [
+        f"tuner checkout: {problem}" for problem in client.problems
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 says so of every such fork
+def test_a_forked_child_waits_too(waiting):
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            assert waiting["pool"] == 20
+            wait_for(lambda: waiting._agent.link.caught_up, "the child to connect")
+            assert (waiting["pool"], waiting.awaiting_restart) == (20, ("pool",))
+            waiting.accept_restart(15)
+            status = 0 if waiting["pool"] == 42 else 2
+            waiting.close(5)
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert waiting["pool"] == 20
 
 
 def test_an_app_that_applies_by_itself_is_asked_too(topics, make):
@@ -67,7 +157,7 @@ def test_an_app_that_applies_by_itself_is_asked_too(topics, make):
     topics.publish(arm(42), restart=["pool"])
     until_awaiting(client, "pool")
     assert client["pool"] == 10
-    client.accept_restart(5)
+    client.accept_restart(25)
     assert client["pool"] == 42
     assert topics.running("candidate-1") == []
     client.applied(client.snapshot())

@@ -12,7 +12,7 @@ from oppertune.streams.client.following import Following
 from oppertune.streams.client.parameters import Parameters
 from oppertune.streams.client.recorder import Recorder
 from oppertune.streams.client.snapshot import Run
-from oppertune.streams.client.view import plain_view, view_of
+from oppertune.streams.client.view import plain_view, view_of, without_restart
 
 from .conftest import TUNER, arm, record
 
@@ -64,6 +64,7 @@ class Fleet(RuleBasedStateMachine):
         self.following = Following(TUNER)
         self.now = 0.0
         self.version = 0
+        self.running = plain_view(Status.DEFAULT, Source.DECLARED, PARAMETERS, PARAMETERS.declared)
 
     @rule(
         tried=arms,
@@ -97,6 +98,25 @@ class Fleet(RuleBasedStateMachine):
     @rule(seconds=st.floats(0, 60))
     def time_passes(self, seconds):
         self.now += seconds
+
+    @rule()
+    def the_app_restarts(self):
+        view = view_of(self.following.answer(self.now), "a", PARAMETERS, runs)
+        self.running = without_restart(view, view, ["pool"])
+        assert (self.running.own, self.running.awaiting_restart) == (view.own, ())
+
+    @invariant()
+    def without_a_restart_no_unit_runs_another_pool(self):
+        before, pool = self.running, self.running.own["pool"]
+        view = view_of(self.following.answer(self.now), "a", PARAMETERS, runs)
+        self.running = now = without_restart(view, before, ["pool", "unknown"])
+        check(now)
+        units = [now.own, now.incumbent, *(now.assigned(f"job-{n}") for n in range(5))]
+        assert {unit["pool"] for unit in units} == {pool}
+        assert bool(now.awaiting_restart) == (view.own["pool"] != pool)
+        if now.awaiting_restart:
+            assert now.own.run is None
+            assert now.own.values == (view.incumbent if view.incumbent["pool"] == pool else before.own).values
 
     @invariant()
     def every_unit_runs_legal_values(self):

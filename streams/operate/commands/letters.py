@@ -13,7 +13,7 @@ from ...broker import BrokerSettings
 from ..codes import CommandFailed, ExitCode
 from ..connection import connected
 from ..console import AsJson, out
-from ..letters import Letter, duration, place, read_letters, reasons
+from ..letters import Letter, duration, place, printable, read_letters, reasons
 from ..outputs import LetterList, ListedLetter, ShownLetter
 from ..waiting import ago
 
@@ -48,9 +48,9 @@ def letters_list(
     for one in shown:
         said = one.headers
         told = (one.place, ago(one.written_ms, now_ms), said.tuner, said.instance, said.reason, said.detail)
-        table.add_row(*map(Text, told))
+        table.add_row(*(Text(printable(word)) for word in told))
     out.print(table)
-    out.print(", ".join(f"{number} {word}" for word, number in counts.items()), highlight=False)
+    out.print(Text(printable(", ".join(f"{number} {word}" for word, number in counts.items()))))
     if len(found) > len(shown):
         out.print(f"the newest {len(shown)} of {len(found)}; more with --limit", highlight=False)
 
@@ -74,10 +74,11 @@ def letters_show(
         return
     for field, value in (_listed(letter) | _whole(letter)).items():
         if field != "value" and value != "":
-            out.print(Text.assemble((f"{field:12} ", "bold"), str(value)), soft_wrap=True)
+            out.print(Text.assemble((f"{field:12} ", "bold"), printable(str(value))), soft_wrap=True)
     body = letter.body()
     out.print()
-    out.print(Text(body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)), soft_wrap=True)
+    text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
+    out.print(Text(printable(text)), soft_wrap=True)
 
 
 def _listed(letter: Letter) -> dict[str, object]:

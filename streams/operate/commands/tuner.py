@@ -214,6 +214,7 @@ class Format(StrEnum):
     """How the best values are printed."""
 
     TABLE = "table"
+    JSON = "json"
     ENV = "env"
 
 
@@ -226,7 +227,9 @@ def tuner_best(
     context: Annotated[
         list[str] | None, typer.Option("--context", metavar="FIELD=VALUE", help="only of contexts with this field")
     ] = None,
-    how: Annotated[Format, typer.Option("--format", help="env: NAME=VALUE lines of one context")] = Format.TABLE,
+    how: Annotated[
+        Format, typer.Option("--format", help="env: NAME=VALUE lines of one context, for a shell")
+    ] = Format.TABLE,
     as_json: AsJson = False,
 ) -> None:
     """Print the best known configuration of each context: the incumbent, which the fleet falls back to."""
@@ -237,7 +240,7 @@ def tuner_best(
     found = best_data(view, wanted)
     if not found.incumbents:
         raise CommandFailed(f"tuner {name} has no context {', '.join(context or ())}", ExitCode.NOT_FOUND)
-    if as_json:
+    if as_json or how is Format.JSON:
         found.show()
     elif how is Format.TABLE:
         out.print(best(view.state.spec, found))
@@ -247,7 +250,7 @@ def tuner_best(
         )
     else:
         for parameter, value in found.incumbents[0].values.items():
-            typer.echo(f"{parameter}={value}")
+            typer.echo(f"{parameter}={shlex.quote(str(value))}")
 
 
 @tuner.command("picture", epilog="Example: oppertune tuner picture checkout --output checkout.png")
@@ -266,14 +269,17 @@ def tuner_picture(
     """
     from ..picture import point_of, reward_picture
 
-    rounds = read_rounds(settings, name)
+    rounds = list(read_rounds(settings, name))
     newest = max((closed.incarnation for closed in rounds), default=0)
     points = [point_of(closed) for closed in rounds if closed.incarnation == newest]
     if not any(point.reward is not None for point in points):
         raise CommandFailed(f"tuner {name} has no round with a reward yet", ExitCode.NOT_FOUND)
+    view = read_tuners(settings, name).get(name)
+    spec = view.state.spec if view is not None and view.state is not None else None
+    target = spec.target.reward if spec is not None and spec.target is not None else None
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        reward_picture(points, output, title=f"{name}: reward of each round (higher is better)")
+        reward_picture(points, output, title=f"{name}: reward of each round (higher is better)", target=target)
     except OSError as error:
         raise CommandFailed(f"cannot write {output}: {error.strerror or error}", ExitCode.FAILED) from error
     out.print(f"{len(points)} rounds drawn into {output}", markup=False, highlight=False, soft_wrap=True)
