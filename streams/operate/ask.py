@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from time import monotonic
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
 from ...core.errors import BrokerUnreachable, TopicsInvalid
 from ...schemas.events import Command
@@ -11,6 +11,7 @@ from ...schemas.keys import partition_of
 from ...schemas.state import TunerState
 from ..broker import BrokerSettings, partition_count
 from .codes import CommandFailed, ExitCode
+from .reading import newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,8 @@ def ask(settings: BrokerSettings, command: Command, *, timeout_s: float) -> Answ
     consumer = Consumer(settings.consumer() | {"isolation.level": "read_committed", "fetch.wait.max.ms": 50})
     try:
         # 1.
-        places = []
-        for name in ("state", "dead-letters"):
-            place = TopicPartition(settings.topic(name), partition)
-            _, end = consumer.get_watermark_offsets(place, timeout=10)
-            places.append(TopicPartition(place.topic, partition, end))
-        consumer.assign(places)
+        topics = ("state", "dead-letters")
+        consumer.assign([newest(consumer, settings.topic(topic), partition, 0) for topic in topics])
         # 2.
         _publish(settings, command)
         # 3.

@@ -1,7 +1,7 @@
 """Reading topics that are no tables: to their ends, or on and on."""
 
 from collections.abc import Iterable, Iterator
-from time import monotonic
+from time import monotonic, sleep
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -10,6 +10,16 @@ from ..broker import BrokerSettings
 from ..broker.table import HARMLESS
 
 _ASK_S = 10.0
+_AGAIN_S = 0.1
+_MOVING = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+"""Errors of a partition that is being made, or led by another broker from now on: they pass."""
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - its public name
 
 
@@ -37,7 +47,7 @@ def read_to_end(
     consumer = Consumer(settings.consumer() | {"enable.partition.eof": True})
     try:
         reading = set(partitions)
-        consumer.assign([_place(consumer, settings.topic(topic), p, last) for p in reading])
+        consumer.assign([newest(consumer, settings.topic(topic), p, last) for p in reading])
         while reading:
             if monotonic() - heard > silence_s:
                 raise BrokerUnreachable(
@@ -67,13 +77,30 @@ def refuse(error: KafkaError) -> None:
     Raises:
         KafkaException: It will not.
     """
-    if not error.retriable() and error.code() not in HARMLESS:
+    if not error.retriable() and error.code() not in HARMLESS | _MOVING:
         raise KafkaException(error)
 
 
-def _place(consumer: Consumer, topic: str, partition: int, last: int | None) -> TopicPartition:
-    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ASK_S)
+def newest(consumer: Consumer, topic: str, partition: int, last: int | None) -> TopicPartition:
+    """Where the last so many records of a partition begin, or all of them."""
+    low, high = limits(consumer, topic, partition)
     return TopicPartition(topic, partition, low if last is None else max(low, high - last))
+
+
+def limits(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """Where a partition begins and ends now; a partition between two leaders is waited for.
+
+    Raises:
+        KafkaException: The broker does not tell in time.
+    """
+    deadline = monotonic() + _ASK_S
+    while True:
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ASK_S)
+        except KafkaException as error:
+            if error.args[0].code() not in _MOVING or monotonic() > deadline:
+                raise
+        sleep(_AGAIN_S)
 
 
 def ends(settings: BrokerSettings, topics: Iterable[str], partition: int) -> dict[str, int]:
@@ -84,10 +111,7 @@ def ends(settings: BrokerSettings, topics: Iterable[str], partition: int) -> dic
     """
     consumer = Consumer(settings.consumer())
     try:
-        return {
-            topic: consumer.get_watermark_offsets(TopicPartition(settings.topic(topic), partition), timeout=_ASK_S)[1]
-            for topic in topics
-        }
+        return {topic: limits(consumer, settings.topic(topic), partition)[1] for topic in topics}
     except KafkaException as error:
         raise BrokerUnreachable(
             f"the broker at {settings.bootstrap} does not tell where topics end: {error.args[0].str()}"

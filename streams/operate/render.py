@@ -147,7 +147,7 @@ def _scope(
         lines.append(_indented(_confirming(spec, scope.block)))
     if spec.target is not None:
         lines.append(_indented(_target(spec.target, scope)))
-    lines += [_indented(said) for said in _presence(scope, now_ms)]
+    lines += [_indented(said) for said in _presence(scope, view.standing.heard_ms(now_ms))]
     return lines
 
 
@@ -155,7 +155,7 @@ def _confirming(spec: TunerSpec, block: Block) -> str:
     tried, incumbent = (_mean(r) for r in (block.candidate_rewards, block.incumbent_rewards))
     return (
         f"judging {_values(spec, block.candidate)} against it: {tried} to {incumbent} so far,"
-        f" {len(block.left)} rounds left"
+        f" {len(block.left)} round{'' if len(block.left) == 1 else 's'} left"
     )
 
 
@@ -213,7 +213,9 @@ def show_data(view: TunerView, rewards: Rewards, now_ms: int) -> Shown:
                 rewards=rewards.get(scope.scope, []),
                 outcomes=scope.outcomes,
                 instances=[
-                    Instance(instance=name, present=p.expires_ms >= now_ms, expires_ms=p.expires_ms)
+                    Instance(
+                        instance=name, present=p.expires_ms >= view.standing.heard_ms(now_ms), expires_ms=p.expires_ms
+                    )
                     for name, p in sorted(scope.presence.items())
                 ],
             )
@@ -260,13 +262,12 @@ def best(spec: TunerSpec, found: BestList) -> RenderableType:
     for one in found.incumbents:
         context = ", ".join(f"{k}={v}" for k, v in one.context.items()) if one.context else "no context"
         origin = f"confirmed in round {one.since_round}" if one.confirmed else "declared, nothing better confirmed yet"
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, title=f"{context}: reward {_number(one.reward)}, {origin}")
-        table.title_justify = "left"
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for heading in ("parameter", "best", "declared"):
             table.add_column(heading, justify="left" if heading == "parameter" else "right")
         for name, value in one.values.items():
             table.add_row(name, _with_unit(value, units.get(name, "")), _with_unit(declared.get(name, "-"), ""))
-        tables.append(table)
+        tables += [Text(f"{context}: reward {_number(one.reward)}, {origin}"), table]
     return Group(*tables)
 
 

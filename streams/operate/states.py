@@ -1,6 +1,7 @@
 """Tuners as the ``state`` topic holds them: reading needs no worker."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from time import sleep, time_ns
 
 from confluent_kafka import KafkaException
 
@@ -12,6 +13,8 @@ from ..broker.table import read_table
 from ..processor import SOURCES
 from .reading import ends
 from .waiting import Standing, standing
+
+_BETWEEN_LOOKS_S = 2.0
 
 
 @dataclass(slots=True)
@@ -44,6 +47,19 @@ class TunerView:
         if self.scopes and any(s.open is not None for s in self.scopes):
             return "achieved" if all(s.achieved for s in self.scopes if s.open is not None) else "tuning"
         return "parked"
+
+
+def read_tuner(settings: BrokerSettings, name: str) -> TunerView | None:
+    """The tuner of a name. Where its events seem to wait, a second look tells whether a worker applies them."""
+    view = read_tuners(settings, name).get(name)
+    if view is None or not view.standing.stalled(time_ns() // 1_000_000):
+        return view
+    before = view.standing.applied
+    sleep(_BETWEEN_LOOKS_S)
+    view = read_tuners(settings, name).get(name)
+    if view is not None:
+        view.standing = replace(view.standing, moving=view.standing.applied > before)
+    return view
 
 
 def read_tuners(settings: BrokerSettings, name: str | None = None, *, timeout_s: float = 30.0) -> dict[str, TunerView]:

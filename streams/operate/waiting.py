@@ -19,15 +19,27 @@ class Standing:
         lag: Records of all sources that are not applied; transaction markers count.
         time_ms: Partition time when its state was last written; 0 where it never was.
         by_source: The lag of each source.
+        applied: Records of all sources that were ever applied.
+        moving: More of them than a moment before.
     """
 
     lag: int = 0
     time_ms: int = 0
     by_source: dict[str, int] = field(default_factory=dict)
+    applied: int = 0
+    moving: bool = False
+
+    def behind(self, now_ms: int) -> bool:
+        """Whether events wait, and the newest that was applied is old."""
+        return self.lag > 0 and 0 < self.time_ms < now_ms - STALLED_S * 1000
+
+    def heard_ms(self, now_ms: int) -> int:
+        """Up to when signs of life would have been heard: where no worker listens, silence says nothing."""
+        return self.time_ms if self.behind(now_ms) else now_ms
 
     def stalled(self, now_ms: int) -> bool:
         """Whether events wait that no worker applies."""
-        return self.lag > 0 and now_ms - self.time_ms > STALLED_S * 1000
+        return self.behind(now_ms) and not self.moving
 
 
 def standing(offsets: PartitionOffsets | None, ends: dict[str, int]) -> Standing:
@@ -35,7 +47,8 @@ def standing(offsets: PartitionOffsets | None, ends: dict[str, int]) -> Standing
     if offsets is None:
         return Standing(sum(ends.values()), 0, ends)
     lag = {topic: max(end - offsets.sources[topic].next, 0) for topic, end in ends.items() if topic in offsets.sources}
-    return Standing(sum(lag.values()), offsets.time_ms, lag)
+    applied = sum(source.next for source in offsets.sources.values())
+    return Standing(sum(lag.values()), offsets.time_ms, lag, applied)
 
 
 def ago(then_ms: int, now_ms: int) -> str:
@@ -73,6 +86,8 @@ def _standstill(tuner: TunerState, where: Standing, now_ms: int) -> str:
         return f"paused; go on with: oppertune tuner resume {tuner.tuner}"
     if where.stalled(now_ms):
         return f"no worker: {where.lag} events wait, and none was applied for {ago(where.time_ms, now_ms)}"
+    if where.behind(now_ms):
+        return f"a worker that catches up: {where.lag} events wait, it is {ago(where.time_ms, now_ms)} behind"
     return ""
 
 

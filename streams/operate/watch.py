@@ -7,7 +7,7 @@ from threading import Event as Stop
 from time import monotonic, time_ns
 from typing import Literal
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message
 from pydantic import ValidationError
 from rich.text import Text
 
@@ -18,11 +18,10 @@ from ...schemas.records import RoundRecord
 from ..broker import BrokerSettings, partition_count
 from .letters import printable
 from .outputs import Happening
-from .reading import refuse, text
+from .reading import newest, refuse, text
 from .rounds import closed_round
 
 _TOPICS = ("rounds", "configs", "dead-letters")
-_ASK_S = 10.0
 _QUIET_S = 5.0
 """After so long without a record, the broker is asked whether it is there."""
 _PROBE_S = 2.0
@@ -60,7 +59,7 @@ def happenings(
     watched, left, heard, away = Watched({}, {}), rounds, monotonic(), False
     probed = settings.topic("rounds")
     try:
-        consumer.assign([_from(consumer, settings.topic(topic), p, last) for topic in _TOPICS for p in places])
+        consumer.assign([newest(consumer, settings.topic(topic), p, last) for topic in _TOPICS for p in places])
         while not stop.is_set() and (left is None or left > 0):
             messages = [m for m in consumer.consume(200, 0.2) if _is_record(m)]
             if messages or monotonic() - heard > _QUIET_S:
@@ -100,11 +99,6 @@ def _answers(consumer: Consumer, topic: str) -> bool:
 
 def _now_ms() -> int:
     return time_ns() // 1_000_000
-
-
-def _from(consumer: Consumer, topic: str, partition: int, last: int) -> TopicPartition:
-    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ASK_S)
-    return TopicPartition(topic, partition, max(low, high - last))
 
 
 def _read(settings: BrokerSettings, message: Message, name: str | None, watched: Watched) -> Iterator[Happening]:

@@ -42,7 +42,8 @@ def record(spec: TunerSpec, scope: ScopeState, kind: RoundKind, reward: float | 
         scope: The scope, whose incumbent, block and streaks change.
         kind: What the round played.
         reward: Its reward, ``None`` where there was none.
-        failed: The configuration ran and then fell silent.
+        failed: The configuration ran and then fell silent: ``reward`` is then the worst one seen. A recommendation that
+            does so is rejected; of the incumbent it says nothing, for the broker may have been silent.
     """
     if kind == "explore":
         scope.explored += 1
@@ -59,7 +60,7 @@ def record(spec: TunerSpec, scope: ScopeState, kind: RoundKind, reward: float | 
             block.candidate_rewards.append(reward)
         block.rejected |= failed
     else:
-        if reward is not None:
+        if reward is not None and not failed:
             block.incumbent_rewards.append(reward)
         _judge_target(spec, scope, [reward])
     if block.left and not block.rejected:

@@ -394,7 +394,7 @@ class Tuner:
             self._tell_foreign(scope, request, value)
         won = False
         if how in {"measured", "failed"}:
-            won = confirm.record(self.spec, scope, request.kind, value, failed=how == "failed" and value is None)
+            won = confirm.record(self.spec, scope, request.kind, value, failed=how == "failed")
         if value is not None:
             scope.worst_reward = value if scope.worst_reward is None else min(scope.worst_reward, value)
             scope.last_reward = value

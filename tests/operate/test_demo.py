@@ -6,8 +6,10 @@ import struct
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from kafkas import ROOT
 from operate.conftest import OPPERTUNE
 
 FIGURES = ("default_p95_ms", "tuned_p95_ms", "default_ops_per_s", "tuned_ops_per_s")
@@ -32,6 +34,7 @@ def test_a_short_demo_prints_one_line_of_json_draws_its_picture_and_leaves_nothi
     assert done.returncode == 0, done.stderr
     [line] = done.stdout.splitlines()
     result = json.loads(line)
+    jsonschema.validate(result, json.loads((ROOT / "schemas" / "json" / "cli" / "demo.schema.json").read_text()))
     assert result["rounds"] > 0
     assert set(result["contexts"]) == {"read-heavy", "write-heavy"}
     for context in result["contexts"].values():

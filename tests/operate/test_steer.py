@@ -14,11 +14,13 @@ from pyarrow import parquet
 
 from kafkas import ROOT, wait_for
 from oppertune.core.values import Categorical, Integer
+from oppertune.schemas.keys import partition_of
 from oppertune.schemas.records import RoundRecord
 from oppertune.streams.client import TunerClient
 from oppertune.streams.operate import export as exporting
 from oppertune.streams.operate.codes import ExitCode
 from oppertune.streams.operate.outputs import OUTPUTS, schema_text
+from oppertune.streams.operate.picture import RoundPoint, reward_picture
 from oppertune.streams.operate.rounds import sparkline
 from oppertune.streams.operate.watch import line
 
@@ -70,6 +72,8 @@ def shop(one_worker, tmp_path_factory):
         wait_for(rounds, "eight rounds of each context", 25)
     producer = Producer(one_worker.settings.producer())
     producer.produce(one_worker.settings.topic("metrics"), key="shop", value=b"\x00 no json \xff")
+    partition = partition_of("shop", 4)
+    producer.produce(one_worker.settings.topic("metrics"), partition=partition, key=b"\x1b[2J", value=b"[" * 100_000)
     assert producer.flush(10) == 0
     return one_worker
 
@@ -83,6 +87,43 @@ def test_every_schema_is_current_and_every_output_has_one():
     assert {path.name for path in SCHEMAS.iterdir()} == {f"{command}.schema.json" for command in OUTPUTS}
     for command, output in OUTPUTS.items():
         assert (SCHEMAS / f"{command}.schema.json").read_text() == schema_text(output), "python -m …operate.outputs"
+
+
+def test_what_every_other_command_prints_as_json_is_what_its_schema_says(cli, tmp_path):
+    spec = tmp_path / "steered.yaml"
+    arguments = {
+        "tuner-init": ["steered", "--parameter", "pool=10:1..100", "--output", str(spec)],
+        "tuner-apply": [str(spec)],
+        "tuner-pause": ["steered", "--author", "ada", "--reason", "load test"],
+        "tuner-resume": ["steered"],
+        "tuner-reset": ["steered", "--yes"],
+        "tuner-delete": ["steered"],
+        "topics-create": [],
+        "topics-check": [],
+    }
+    told = {name: checked(name, cli(*name.split("-", 1), *given, "--json").out) for name, given in arguments.items()}
+    done = {name.partition("-")[2]: one["done"] for name, one in told.items() if "done" in one}
+    assert done == {"apply": "applied", "pause": "paused", "resume": "resumed", "reset": "reset", "delete": "deleted"}
+    assert (
+        told["tuner-reset"]["incarnation"] > told["tuner-resume"]["incarnation"] == told["tuner-apply"]["incarnation"]
+    )
+    # Above and below, and in test_demo.py; topics-adopt and broker need a broker of their own.
+    elsewhere = {
+        "tuner-show", "tuner-best", "tuner-list", "watch", "dead-letters-list", "dead-letters-show", "export", "demo",
+        "topics-adopt", "broker",
+    }  # fmt: skip
+    assert arguments.keys() | elsewhere == OUTPUTS.keys()
+
+
+def test_a_broker_of_ones_own_and_what_is_adopted_there(call):
+    with subprocess.Popen([*OPPERTUNE, "broker", "--json"], stdout=subprocess.PIPE, text=True) as broker:
+        try:
+            where = checked("broker", broker.stdout.readline())
+            here = ("-b", where["bootstrap"], "--prefix", where["prefix"], "--embedded")
+            adopted = checked("topics-adopt", call("topics", "adopt", "metrics", "--json", *here).out)
+            assert adopted == {"topic": "metrics", "partitions": []}
+        finally:
+            broker.kill()
 
 
 def test_show_tells_rounds_rewards_instances_and_what_it_waits_for(cli):
@@ -106,6 +147,7 @@ def test_best_prints_the_incumbents(cli):
     [one] = checked("tuner-best", cli("tuner", "best", "shop", "--context", "region=us", "--json").out)["incumbents"]
     env = cli("tuner", "best", "shop", "--context", "region=us", "--format", "env").out
     assert env == f"pool={one['values']['pool']}\ngzip={one['values']['gzip']}\n"
+    assert cli("tuner", "best", "shop", "--context", "region=us", "--format", "json").out.count("\n") == 1
     table = cli("tuner", "best", "shop").out
     assert "conn" in table
     assert "region=eu" in table
@@ -132,14 +174,18 @@ def test_pause_and_resume_and_reset(cli):
 
 def test_dead_letters_are_listed_and_shown_and_harm_no_terminal(cli):
     listed = checked("dead-letters-list", cli("dead-letters", "list", "--reason", "not_json", "--json").out)
-    assert listed["reasons"] == {"not_json": 1}
-    [letter] = listed["letters"]
+    assert listed["reasons"] == {"not_json": 2}
+    letter, hostile = listed["letters"]
+    deep = cli("dead-letters", "show", hostile["place"])
+    assert deep.code == ExitCode.OK, deep.err
+    assert "\x1b" not in deep.out.replace("\x1b[1m", "").replace("\x1b[0m", "")
+    assert r"\x1b[2J" in deep.out
     shown = checked("dead-letters-show", cli("dead-letters", "show", letter["place"], "--json").out)
     assert (shown["topic"], shown["key"], shown["value"]) == ("metrics", "shop", r"\x00 no json \xff")
     text = cli("dead-letters", "show", letter["place"]).out
     assert "\x00" not in text
     assert r"\x00 no json \xff" in text
-    assert "1 not_json" in cli("dead-letters", "list", "--since", "1h").out
+    assert "2 not_json" in cli("dead-letters", "list", "--since", "1h").out
     assert checked("dead-letters-list", cli("dead-letters", "list", "--tuner", "x", "--json").out)["letters"] == []
     assert cli("dead-letters", "show", "0:99999").code == ExitCode.NOT_FOUND
     for wrong in (["show", "first"], ["list", "--since", "yesterday"]):
@@ -187,6 +233,13 @@ def test_a_parameter_that_changed_its_type_becomes_text():
     assert exporting._column([1, 2.5, None]) == [1.0, 2.5, None]
 
 
+def test_the_target_is_drawn_where_there_is_one(tmp_path):
+    point = RoundPoint("eu", 1, 0.5, "explore", "measured", new_incumbent=False, p95_ms=None)
+    reward_picture([point], tmp_path / "without.png")
+    reward_picture([point], tmp_path / "with.png", target=0.5)
+    assert (tmp_path / "without.png").read_bytes() != (tmp_path / "with.png").read_bytes()
+
+
 def test_the_picture_of_a_tuner(cli, tmp_path):
     path = tmp_path / "pictures" / "shop.png"
     assert cli("tuner", "picture", "shop", "-o", str(path)).code == ExitCode.OK
@@ -199,23 +252,23 @@ def test_watch_follows_rounds_and_ends_when_told(cli, shop, tmp_path):
     told = [checked("watch", one + "\n") for one in past]
     assert sum(one["what"] == "round" for one in told) == 16
     assert any(one["what"] == "incumbent" for one in told)
-    watching = subprocess.Popen([*OPPERTUNE, "watch", "--json", *here], stdout=subprocess.PIPE)
     client = TunerClient("shop", PARAMETERS, settings=shop.settings, context={"region": "eu"}, state_dir=tmp_path)
-    try:
-        with client:
-            os.set_blocking(watching.stdout.fileno(), False)
-            said = []
+    with subprocess.Popen([*OPPERTUNE, "watch", "--json", *here], stdout=subprocess.PIPE) as watching:
+        try:
+            with client:
+                os.set_blocking(watching.stdout.fileno(), False)
+                said = []
 
-            def round_seen():
-                client.record("reward", 0.5)
-                said.append(watching.stdout.read() or b"")
-                return b'"what":"round"' in b"".join(said)
+                def round_seen():
+                    client.record("reward", 0.5)
+                    said.append(watching.stdout.read() or b"")
+                    return b'"what":"round"' in b"".join(said)
 
-            wait_for(round_seen, "a round, live", 25)
-        watching.send_signal(signal.SIGTERM)
-        assert watching.wait(10) == 0
-    finally:
-        watching.kill()
+                wait_for(round_seen, "a round, live", 25)
+            watching.send_signal(signal.SIGTERM)
+            assert watching.wait(10) == 0
+        finally:
+            watching.kill()
 
 
 def test_watch_survives_a_reader_that_goes_away(cli, shop):

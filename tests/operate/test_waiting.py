@@ -55,6 +55,8 @@ def test_events_that_nobody_applies_wait_for_a_worker(world):
     assert said(world, where=Standing(3, then), later_s=5).startswith("an instance")
     assert said(world, where=Standing(3, then), later_s=20) == "no worker: 3 events wait, and none was applied for 20 s"
     assert said(world, where=Standing(0, then), later_s=20).startswith("an instance")
+    moving = Standing(3, then, moving=True)
+    assert said(world, where=moving, later_s=20) == "a worker that catches up: 3 events wait, it is 20 s behind"
 
 
 def test_lag_is_what_lies_between_the_ends_and_what_was_applied():
@@ -62,7 +64,9 @@ def test_lag_is_what_lies_between_the_ends_and_what_was_applied():
     offsets = PartitionOffsets(v=1, partition=0, partitions=4, sources=sources, time_ms=99)
     found = standing(offsets, {"contexts": 10, "metrics": 9, "commands": 2})
     assert (found.lag, found.time_ms, found.by_source) == (5, 99, {"contexts": 0, "metrics": 4, "commands": 1})
-    assert standing(None, {"contexts": 2, "metrics": 1}).lag == 3
+    assert found.applied == 16
+    unknown = standing(None, {"contexts": 2, "metrics": 1})
+    assert (unknown.lag, unknown.stalled(10**12)) == (3, False)
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (119, "119 s"), (600, "10 min"), (7200, "2 h")])

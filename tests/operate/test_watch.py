@@ -1,5 +1,6 @@
 """What ``oppertune watch`` tells, from records as a worker would write them: no worker is needed to follow a fleet."""
 
+import signal
 import threading
 import time
 
@@ -137,22 +138,24 @@ def test_what_others_wrote_does_nothing_to_a_terminal(writer):
 def test_it_ends_after_so_many_rounds_and_restores_the_signals(writer, call):
     for number in range(5):
         writer.round(number)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     ended = call("watch", "shop", "--last", "100", "--rounds", "3")
     assert (ended.code, ended.out.count(" measured ")) == (ExitCode.OK, 3)
     assert ended.err == ""
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 @pytest.mark.kafka
-def test_a_broker_that_comes_back_is_told_and_followed_on(private_kafka, monkeypatch):
+def test_a_broker_that_is_paused_is_told_and_followed_on_when_it_is_back(private_kafka, monkeypatch):
     monkeypatch.setattr(watch, "_QUIET_S", 0.5)
     settings = BrokerSettings(bootstrap=private_kafka.bootstrap, prefix=unique_prefix())
     create_topics(settings, partitions=1)
     with Following(settings) as following:
         Writer(settings, 1).round(1)
         following.until(1)
-        private_kafka.kill()
+        private_kafka.pause()
         following.until(2)
-        private_kafka.start()
+        private_kafka.go_on()
         following.until(3)
         Writer(settings, 1).round(2)
         following.until(4)

@@ -61,6 +61,42 @@ def test_a_recommendation_that_kills_its_instances_is_rejected_at_once():
     assert world.config().incumbent.values == {"mode": "slow"}
 
 
+SILENCE = {**CONFIRMED, "deadlines": {"measurement_s": 5.0}, "heartbeat_s": 60.0}
+
+
+def fall_silent(world):
+    """The open round runs, and nothing more is heard of it: a killer configuration, or a broker that is away."""
+    world.here(request_id=world.config().arms[0].request_id)
+    world.fold()
+    world.wait(5.1)
+
+
+def test_silence_rejects_a_recommendation_even_where_the_worst_reward_stands_in_for_it():
+    world = running(SILENCE)
+    world.play(4, better_fast)
+    assert world.scope().worst_reward is not None
+    fall_silent(world)
+    assert world.rounds[-1].outcome == "failed"
+    assert world.scope().block is None
+    assert world.config().incumbent.values == {"mode": "slow"}
+
+
+def test_silence_does_not_count_against_the_incumbent():
+    """Seen on a real Kafka: a broker's pause in a round of the incumbent made a worse configuration win."""
+    world = running(SILENCE)
+    world.play(4, better_fast)
+    while world.scope().block is not None:
+        if world.config().arms[0].kind == "baseline" and not world.scope().block.incumbent_rewards:
+            world.play(1, 0.5)
+        elif world.config().arms[0].kind == "baseline":
+            fall_silent(world)
+            assert world.rounds[-1].outcome == "failed"
+        else:
+            world.play(1, 0.4)
+    assert world.config().incumbent.values == {"mode": "slow"}
+    assert world.scope().incumbent.reward == 0.5
+
+
 def test_the_block_goes_on_where_it_stood_after_a_restart():
     world = running(CONFIRMED)
     for _ in range(8):

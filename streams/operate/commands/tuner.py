@@ -22,7 +22,7 @@ from ..forms import FORMS
 from ..outputs import Done, SpecWritten
 from ..render import best, best_data, list_data, list_table, show, show_data
 from ..rounds import read_rounds
-from ..states import TunerView, read_tuners
+from ..states import TunerView, read_tuner, read_tuners
 
 tuner = typer.Typer(no_args_is_help=True, help="Say what is tuned, see how it goes, and steer it.")
 
@@ -197,7 +197,7 @@ def tuner_list(*, settings: BrokerSettings, as_json: AsJson = False) -> None:
 @connected
 def tuner_show(name: Name, *, settings: BrokerSettings, as_json: AsJson = False) -> None:
     """Show a tuner: rounds, rewards, incumbents, instances, and what it waits for right now. Needs no worker."""
-    view = _must_exist(settings, name)
+    view = _there(name, read_tuner(settings, name))
     rewards: dict[str, list[float]] = {}
     for closed in read_rounds(settings, name, last=_LOOKED_AT):
         if closed.reward is not None and view.state is not None and closed.incarnation == view.state.incarnation:
@@ -286,7 +286,10 @@ def tuner_picture(
 
 
 def _must_exist(settings: BrokerSettings, name: str) -> TunerView:
-    view = read_tuners(settings, name).get(name)
+    return _there(name, read_tuners(settings, name).get(name))
+
+
+def _there(name: str, view: TunerView | None) -> TunerView:
     if view is None:
         raise CommandFailed(f"there is no tuner {name!r}; see: oppertune tuner list", ExitCode.NOT_FOUND)
     return view
