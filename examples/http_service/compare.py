@@ -12,30 +12,29 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 from service import PARAMETERS
 
 HERE = Path(__file__).parent
+MEASURED = ("mean_ms", "p50_ms", "p95_ms", "memory_mb")
 
 
 def measure(values, traffic, args):
     """What customers of a service with these values see; a service and a database of its own."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "values.json").write_text(json.dumps(values))
-        alone = {
-            **os.environ,
-            "OPPERTUNE_DISABLED": "1",
-            "OPPERTUNE_BOOTSTRAP": "127.0.0.1:1",
-            "XDG_STATE_HOME": folder,
-        }
+        alone = {**os.environ, "OPPERTUNE_DISABLED": "1"}  # the client runs its declared values, and nothing else
         command = [sys.executable, HERE / "service.py", "--port", "0", "--values", f"{folder}/values.json"]
         with subprocess.Popen(command, env=alone, stdout=subprocess.PIPE, text=True) as service:
             try:
                 target = service.stdout.readline().strip().removeprefix("http://")
                 flags = ["--targets", target, "--mix", traffic, "--seconds", args.seconds, "--warmup", args.warmup]
                 load = [sys.executable, HERE / "load.py", *flags, "--rate", args.rate]
-                return json.loads(subprocess.run(load, stdout=subprocess.PIPE, check=True).stdout)[target]
+                seen = json.loads(subprocess.run(load, stdout=subprocess.PIPE, check=True).stdout)[target]
+                with urllib.request.urlopen(f"http://{target}/status") as status:
+                    return seen | {"memory_mb": round(json.load(status)["memory_mb"], 1)}
             finally:
                 service.terminate()
 
@@ -45,7 +44,7 @@ def summary(values, runs):
         "values": values,
         "requests": sum(run["requests"] for run in runs),
         "errors": sum(run["errors"] for run in runs),
-    } | {name: statistics.median(run[name] for run in runs) for name in ("mean_ms", "p50_ms", "p95_ms")}
+    } | {name: statistics.median(run[name] for run in runs) for name in MEASURED}
 
 
 def main():

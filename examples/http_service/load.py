@@ -20,7 +20,7 @@ import time
 from store import PRODUCTS, WORDS
 
 WRITE_SHARE = {"read-heavy": 0.05, "write-heavy": 0.5}
-POPULARITY = [1 / rank for rank in range(1, len(WORDS) + 1)]  # Zipf: the second word is asked for half as often
+POPULARITY = [1 / rank**1.2 for rank in range(1, len(WORDS) + 1)]  # Zipf: a few are asked for most of the time
 GIVE_UP_S = 1.0
 
 

@@ -26,8 +26,8 @@ from oppertune.streams.client import TunerClient
 PARAMETERS = [
     Integer("pool_size", val=10, min=1, max=16, log=True),
     Integer("timeout_ms", val=1000, min=20, max=2000, log=True),
-    Integer("cache_entries", val=20, min=1, max=600, log=True),
-    Real("ttl_s", val=1.0, min=0.1, max=10.0, log=True),
+    Integer("cache_entries", val=10, min=1, max=600, log=True),
+    Real("ttl_s", val=0.5, min=0.1, max=10.0, log=True),
     Categorical("eviction", val="fifo", categories=("fifo", "lru")),
 ]
 
@@ -67,7 +67,7 @@ class Shop:
             except (BusyError, sqlite3.OperationalError) as problem:
                 error, answer = 1, str(problem).encode()
         now.record("error", error)
-        now.record("memory_mb", (self.pool.open * CONNECTION_BYTES + self.cache.bytes) / 1e6)
+        now.record("memory_mb", self.memory_mb())
         return (503 if error else 200), answer
 
     def search(self, now, word):
@@ -102,7 +102,10 @@ class Shop:
         """What is run, and whether anything is wrong, for people and for health checks."""
         tuned = self.tuned
         known = {"instance": tuned.instance, "status": tuned.status, "problems": tuned.problems}
-        return known | {"traffic": self.traffic, "connections": self.pool.open, "values": dict(tuned.values)}
+        return known | {"traffic": self.traffic, "memory_mb": self.memory_mb(), "values": dict(tuned.values)}
+
+    def memory_mb(self):
+        return (self.pool.open * CONNECTION_BYTES + self.cache.bytes) / 1e6
 
     def _notice(self, write):
         """Tell the client when the traffic has become of another kind: it may want another configuration."""

@@ -73,7 +73,13 @@ class Pool:
             if self._idle:
                 return self._idle.pop()
             self.open += 1
-        return connect(self._path)  # opens the file at its first statement: cannot fail here
+        try:
+            return connect(self._path)
+        except sqlite3.Error:
+            with self._changed:
+                self.open -= 1
+                self._changed.notify()
+            raise
 
     def _give_back(self, connection):
         with self._changed:

@@ -106,6 +106,14 @@ class Topics:
                 self.metrics.append(MetricEvent.from_bytes(message.value()))
         return self
 
+    def read_anew(self) -> None:
+        """Read all from the beginning by a new consumer: after a pause of the broker, one of librdkafka's may go on
+        asking under an old leader epoch for longer than a test waits (seen)."""
+        self.close()
+        self._consumer = None
+        self.contexts.clear()
+        self.metrics.clear()
+
     def measured(self, request_id: str, metric: str = "latency_ms") -> list[Any]:
         """Summaries of a metric that came for a request."""
         self.read()

@@ -172,6 +172,7 @@ def test_after_a_pause_of_the_broker_everything_arrives_once(private_kafka, make
     finally:
         private_kafka.go_on()
     assert client["pool"] == 42
+    topics.read_anew()
     client.record("last", 1.0)
     wait_for(lambda: topics.measured("candidate-1", "last"), "the newest event", 60)
     assert client._agent.link._producer is not handle

@@ -21,7 +21,7 @@ from kafkas import ROOT, wait_for
 from oppertune.core.summary import Summary
 from oppertune.schemas.records import RoundRecord
 from oppertune.streams.broker import partition_count
-from oppertune.streams.client import TunerClient
+from oppertune.streams.client import OfflineClient, TunerClient
 from oppertune.streams.operate.specs import read_spec
 
 FILES = {
@@ -205,6 +205,36 @@ def test_a_waiting_request_gets_the_connection_that_a_larger_pool_has(monkeypatc
         pool.resize(2)
         assert served.wait(10)
     waiting.join(10)
+
+
+def test_a_connection_that_cannot_be_made_takes_no_place_in_the_pool(monkeypatch, tmp_path):
+    store = load("http_service/store.py", monkeypatch)
+    pool = store.Pool(tmp_path / "missing" / "shop.db", 1)
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError), pool.connection(0):
+            pass
+    assert pool.open == 0
+
+
+def test_a_new_configuration_resizes_what_the_service_stands_on(monkeypatch, tmp_path):
+    service = load("http_service/service.py", monkeypatch)
+    tuned = OfflineClient("http-service", service.PARAMETERS)
+    shop = service.Shop(tmp_path / "shop.db", tuned)
+    words = ["baro", "beni", "bilu"]
+    for word in words:
+        assert shop.handle(write=False, key=word)[0] == 200
+    three = shop.cache.bytes
+    tuned.set(cache_entries=1, pool_size=1, ttl_s=10.0)
+    assert 0 < shop.cache.bytes < three
+    assert shop.handle(write=True, key="3")[0] == 200
+    assert shop.handle(write=False, key=words[-1])[0] == 200
+    assert tuned.recorded["hit"] == [0, 0, 0, 1]
+    assert tuned.recorded["behind"] == [0, 0, 0, 1]  # the price that was changed since
+    tuned.set(timeout_ms=20)
+    with shop.pool.connection(0):
+        assert shop.handle(write=True, key="3")[0] == 503
+    assert tuned.recorded["error"] == [0, 0, 0, 0, 0, 1]
+    assert set(tuned.recorded) == {"latency_ms", "memory_mb", "error", "hit", "behind"}
 
 
 def test_a_failed_change_leaves_no_transaction_in_the_pool(monkeypatch, tmp_path):
