@@ -1,6 +1,7 @@
 """The embedded broker: librdkafka's mock cluster, inside this process, for demos and quick tests.
 
-It keeps everything in memory and ends with its process. It serves any client on this machine, Faust included. It knows
+It keeps everything in memory, the newest 5 MB of each partition, and ends with its process: for minutes, not for days,
+because what a tuner has learned is in one of them. It serves any client on this machine, Faust included. It knows
 no fencing, compaction, LogAppendTime or topic ids, and shows the records of aborted transactions even to readers of
 committed ones: what needs those needs a real Kafka. Where a member joins a group that has settled, nobody has a
 partition until the session time-out of the members has passed, now and then twice: give consumers and workers there a
