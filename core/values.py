@@ -101,7 +101,7 @@ class Value(ABC, Generic[T]):
 
     def to_dict(self) -> dict[str, object]:
         """All fields, JSON-safe, and ``"type"``; a ``log`` that is false is left out, as of old."""
-        given = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        given = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # each kind is a dataclass
         if not given.get("log"):
             given.pop("log", None)
         return {"type": self.type} | given

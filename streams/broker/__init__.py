@@ -4,7 +4,7 @@ from .embedded import EmbeddedBroker
 from .reach import login_remedy, refuses_us, require_broker
 from .rights import READ, WRITE, missing_rights
 from .settings import BrokerSettings
-from .table import read_table
+from .table import HARMLESS, read_table
 from .topics import (
     TOPICS,
     Problem,
@@ -17,6 +17,7 @@ from .topics import (
 )
 
 __all__ = [
+    "HARMLESS",
     "READ",
     "TOPICS",
     "WRITE",

@@ -15,8 +15,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from ...schemas.keys import partition_of, tuner_of
-from ..broker import BrokerSettings, login_remedy, refuses_us
-from ..broker.table import HARMLESS
+from ..broker import HARMLESS, BrokerSettings, login_remedy, refuses_us
 from .recorder import Event
 
 _log = logging.getLogger(__name__)

@@ -176,7 +176,7 @@ class TuningLoop(Generic[Metrics]):
         self._monitor.start()
         try:
             self._application.run()
-        except BaseException as error:
+        except BaseException as error:  # Ctrl-C, too, must not leave the monitor running
             self._stop_monitor_anyway()
             if self._failure is None or not isinstance(error, Exception):
                 raise

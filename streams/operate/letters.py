@@ -1,8 +1,10 @@
 """Dead letters: what could not be used, where it came from, and why."""
 
+import heapq
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -59,8 +61,8 @@ def printable(said: str) -> str:
 
 def read_letters(
     settings: BrokerSettings, *, tuner: str = "", reason: str = "", since_ms: int = 0, partition: int | None = None
-) -> list[Letter]:
-    """Dead letters, oldest first.
+) -> Iterator[Letter]:
+    """Dead letters, each partition's in order: as they are read, for all of them could be too many to hold.
 
     Args:
         settings: Where the broker is.
@@ -75,16 +77,15 @@ def read_letters(
     """
     count = partition_count(settings, "dead-letters")
     partitions = range(count) if partition is None else [partition] if partition < count else []
-    letters = [_letter(message) for message in read_to_end(settings, "dead-letters", partitions)]
-    chosen = [
-        letter
-        for letter in letters
-        if letter is not None
-        and letter.headers.tuner == (tuner or letter.headers.tuner)
-        and letter.headers.reason == (reason or letter.headers.reason)
-        and letter.written_ms >= since_ms
-    ]
-    return sorted(chosen, key=lambda letter: (letter.written_ms, letter.partition, letter.offset))
+    for message in read_to_end(settings, "dead-letters", partitions):
+        letter = _letter(message)
+        if (
+            letter is not None
+            and letter.headers.tuner == (tuner or letter.headers.tuner)
+            and letter.headers.reason == (reason or letter.headers.reason)
+            and letter.written_ms >= since_ms
+        ):
+            yield letter
 
 
 def _letter(message: Message) -> Letter | None:
@@ -104,9 +105,17 @@ def _letter(message: Message) -> Letter | None:
     )
 
 
-def reasons(letters: list[Letter]) -> dict[str, int]:
-    """How many there are of each reason, the most frequent first."""
-    return dict(Counter(letter.headers.reason for letter in letters).most_common())
+def newest(letters: Iterable[Letter], limit: int) -> tuple[list[Letter], dict[str, int]]:
+    """The newest so many, newest last; and how many there are of each reason in all, the most frequent first."""
+    counts = Counter[str]()
+
+    def counted() -> Iterator[Letter]:
+        for letter in letters:
+            counts[letter.headers.reason] += 1
+            yield letter
+
+    shown = heapq.nlargest(limit, counted(), key=lambda letter: (letter.written_ms, letter.partition, letter.offset))
+    return shown[::-1], dict(counts.most_common())
 
 
 def place(word: str) -> tuple[int, int]:

@@ -6,8 +6,7 @@ from time import monotonic, sleep
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ...core.errors import BrokerUnreachable
-from ..broker import BrokerSettings
-from ..broker.table import HARMLESS
+from ..broker import HARMLESS, BrokerSettings
 
 _ASK_S = 10.0
 _AGAIN_S = 0.1

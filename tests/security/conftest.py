@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kafkas import run_kafka
+from kafkas import run_kafka, wait_for
+from oppertune.streams.broker import BrokerSettings
+from oppertune.streams.client import TunerClient
 from secured import USER, SecuredKafka
 
 OPPERTUNE = [sys.executable, "-m", "oppertune.streams.operate"]
@@ -53,3 +55,15 @@ def running_worker(settings: Mapping[str, str], log: Path) -> Iterator[subproces
         finally:
             process.kill()
             process.wait(10)
+
+
+def until_second_round(settings: BrokerSettings, state_dir: Path) -> None:
+    """Measure as an app does, until its configuration is of the second round: all the way there and back works."""
+    with TunerClient("checkout", {"pool": 10}, settings=settings, state_dir=state_dir) as client:
+
+        def second_round() -> bool:
+            client.record("reward", 1.0)
+            return (client.snapshot().round or 0) >= 2
+
+        wait_for(second_round, "the second round", 25)
+        assert client.problems == ()

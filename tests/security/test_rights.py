@@ -18,7 +18,7 @@ from oppertune.streams.worker.exits import Refused
 from oppertune.streams.worker.writer import PartitionWriter
 from secured import PASSWORD, Right, SecuredKafka
 
-from .conftest import OPPERTUNE, SPEC, environment, running_worker
+from .conftest import OPPERTUNE, SPEC, environment, running_worker, until_second_round
 
 pytestmark = pytest.mark.kafka
 
@@ -87,15 +87,7 @@ def test_the_rights_that_the_documentation_names_suffice(secured, login_as, tmp_
                 [*OPPERTUNE, *arguments], env=environment(operator), capture_output=True, timeout=50, check=False
             )
             assert done.returncode == 0, done.stderr.decode() + (tmp_path / "log").read_text()[-3000:]
-        settings = BrokerSettings(**login_as("app", prefix))
-        with TunerClient("checkout", {"pool": 10}, settings=settings, state_dir=tmp_path) as client:
-
-            def second_round() -> bool:
-                client.record("reward", 1.0)
-                return (client.snapshot().round or 0) >= 2
-
-            wait_for(second_round, "the second round", 25)
-            assert client.problems == ()
+        until_second_round(BrokerSettings(**login_as("app", prefix)), tmp_path)
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(10) == 0
 

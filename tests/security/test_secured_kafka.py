@@ -10,12 +10,11 @@ import pytest
 
 from kafkas import unique_prefix, wait_for
 from oppertune.core.errors import OppertuneError
-from oppertune.core.values import Integer
 from oppertune.streams.broker import BrokerSettings, create_topics, require_broker
 from oppertune.streams.client import TunerClient
 from secured import PASSWORD, USER, SecuredKafka, token_server
 
-from .conftest import OPPERTUNE, SPEC, environment, running_worker
+from .conftest import OPPERTUNE, SPEC, environment, running_worker, until_second_round
 
 pytestmark = pytest.mark.kafka
 
@@ -64,15 +63,7 @@ def test_worker_client_and_command_line_log_in_and_the_password_is_in_no_output(
             check=False,
         )
         assert applied.returncode == 0, applied.stderr + log.read_text()[-3000:]
-        parameters = [Integer("pool", 10, min=1, max=100)]
-        with TunerClient("checkout", parameters, settings=settings, state_dir=tmp_path) as client:
-
-            def second_round() -> bool:
-                client.record("reward", 1.0)
-                return (client.snapshot().round or 0) >= 2
-
-            wait_for(second_round, "the second round", 25)
-            assert client.problems == ()
+        until_second_round(settings, tmp_path)
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(10) == 0
     said = applied.stdout + applied.stderr + log.read_text()

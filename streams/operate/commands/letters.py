@@ -13,7 +13,7 @@ from ...broker import BrokerSettings
 from ..codes import CommandFailed, ExitCode
 from ..connection import connected
 from ..console import AsJson, out
-from ..letters import Letter, duration, place, printable, read_letters, reasons
+from ..letters import Letter, duration, newest, place, printable, read_letters
 from ..outputs import LetterList, ListedLetter, ShownLetter
 from ..waiting import ago
 
@@ -34,12 +34,11 @@ def letters_list(
     """List dead letters, newest last, and how many there are of each reason."""
     now_ms = time.time_ns() // 1_000_000
     since_ms = now_ms - int(duration(since).total_seconds() * 1000) if since else 0
-    found = read_letters(settings, tuner=tuner, reason=reason, since_ms=since_ms)
-    counts, shown = reasons(found), found[-limit:]
+    shown, counts = newest(read_letters(settings, tuner=tuner, reason=reason, since_ms=since_ms), limit)
     if as_json:
         LetterList(reasons=counts, letters=[ListedLetter.model_validate(_listed(one)) for one in shown]).show()
         return
-    if not found:
+    if not shown:
         out.print("no dead letters")
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -51,8 +50,8 @@ def letters_list(
         table.add_row(*(Text(printable(word)) for word in told))
     out.print(table)
     out.print(Text(printable(", ".join(f"{number} {word}" for word, number in counts.items()))))
-    if len(found) > len(shown):
-        out.print(f"the newest {len(shown)} of {len(found)}; more with --limit", highlight=False)
+    if (number := sum(counts.values())) > len(shown):
+        out.print(f"the newest {len(shown)} of {number}; more with --limit", highlight=False)
 
 
 @letters.command("show", epilog="Example: oppertune dead-letters show 3:17")
@@ -65,10 +64,9 @@ def letters_show(
 ) -> None:
     """Show one dead letter whole: where it came from, why it could not be used, and what it held."""
     partition, offset = place(name)
-    found = [one for one in read_letters(settings, partition=partition) if one.offset == offset]
-    if not found:
+    letter = next((one for one in read_letters(settings, partition=partition) if one.offset == offset), None)
+    if letter is None:
         raise CommandFailed(f"there is no dead letter {name}; see: oppertune dead-letters list", ExitCode.NOT_FOUND)
-    letter = found[0]
     if as_json:
         ShownLetter.model_validate(_listed(letter) | _whole(letter)).show()
         return
@@ -82,28 +80,10 @@ def letters_show(
 
 
 def _listed(letter: Letter) -> dict[str, object]:
-    said = letter.headers
-    return {
-        "place": letter.place,
-        "written_ms": letter.written_ms,
-        "reason": said.reason,
-        "detail": said.detail,
-        "disposition": said.disposition,
-        "tuner": said.tuner,
-        "instance": said.instance,
-        "topic": said.topic,
-        "size": said.size,
-    }
+    said = letter.headers.model_dump(include={"reason", "detail", "disposition", "tuner", "instance", "topic", "size"})
+    return {"place": letter.place, "written_ms": letter.written_ms} | said
 
 
 def _whole(letter: Letter) -> dict[str, object]:
-    said = letter.headers
-    return {
-        "partition": said.partition,
-        "offset": said.offset,
-        "event_id": said.event_id,
-        "timestamp_ms": said.timestamp_ms,
-        "sha256": said.sha256,
-        "key": letter.key.decode(errors="backslashreplace"),
-        "value": letter.body(),
-    }
+    said = letter.headers.model_dump(include={"partition", "offset", "event_id", "timestamp_ms", "sha256"})
+    return said | {"key": letter.key.decode(errors="backslashreplace"), "value": letter.body()}

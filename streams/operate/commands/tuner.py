@@ -214,7 +214,6 @@ class Format(StrEnum):
     """How the best values are printed."""
 
     TABLE = "table"
-    JSON = "json"
     ENV = "env"
 
 
@@ -240,7 +239,7 @@ def tuner_best(
     found = best_data(view, wanted)
     if not found.incumbents:
         raise CommandFailed(f"tuner {name} has no context {', '.join(context or ())}", ExitCode.NOT_FOUND)
-    if as_json or how is Format.JSON:
+    if as_json:
         found.show()
     elif how is Format.TABLE:
         out.print(best(view.state.spec, found))
