@@ -1,12 +1,14 @@
 """Exponential weights with one EXP3 learner per parameter."""
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import numpy as np
 
 from ..core.types import Context
 from ..core.values import Categorical
-from ._exp3 import Exp3
+from ._exp3 import Options
+from ._exp3_rows import Exp3Rows
 from .base import Algorithm, _PredictResponse, _TuningRequest
 
 
@@ -16,34 +18,42 @@ class ExponentialWeightsSlates(Algorithm):
     Args:
         parameters: Categorical parameters.
         random_seed: Seed of the draws; all learners share one generator, drawn from in the order of declaration.
+        scale: As in ``exponential_weights``.
+        explore: As in ``exponential_weights``.
+        share: As in ``exponential_weights``.
+
+    Raises:
+        InvalidArgument: An argument is outside its range.
     """
 
     class Meta:
         """Flags, see ``Capabilities``."""
 
         supported_parameter_types = (Categorical,)
+        configuration = ("_choices",)
 
     def __init__(
-        self, parameters: Iterable[Categorical | Mapping[str, object]], random_seed: int | None = None
+        self,
+        parameters: Iterable[Categorical | Mapping[str, object]],
+        random_seed: int | None = None,
+        *,
+        scale: Literal["min", "spread"] = "min",
+        explore: float = 1.0,
+        share: float = 0.0,
     ) -> None:
         super().__init__(parameters, random_seed=random_seed)
-        self.weights = [Exp3(p.n_categories) for p in self._choices]
+        self._choices = [p for p in self.params if isinstance(p, Categorical)]
+        self.weights = Exp3Rows([p.n_categories for p in self._choices], Options(scale, explore, share))
         self._rng = np.random.default_rng(self._random_seed)
 
-    @property
-    def _choices(self) -> list[Categorical]:
-        return [p for p in self.params if isinstance(p, Categorical)]
-
     def _predict(self, tuning_request: _TuningRequest) -> _PredictResponse:  # noqa: ARG002
-        draws = [weights.draw(self._rng) for weights in self.weights]
-        prediction = {p.name: p.category(arm) for p, (arm, _) in zip(self._choices, draws, strict=True)}
-        arms, probabilities = [arm for arm, _ in draws], [probability for _, probability in draws]
+        arms, probabilities = self.weights.draw(self._rng)
+        prediction = {p.name: p.categories[arm] for p, arm in zip(self._choices, arms, strict=True)}
         return _PredictResponse(prediction, {"arms": arms, "probabilities": probabilities})
 
     def _set_reward(self, tuning_request: _TuningRequest) -> None:
         played = tuning_request.metadata or {}
-        for weights, arm, probability in zip(self.weights, played["arms"], played["probabilities"], strict=True):
-            weights.learn(arm, probability, tuning_request.answer)
+        self.weights.learn(played["arms"], played["probabilities"], tuning_request.answer)
 
     def _recommend(self, context: Context) -> dict[str, str]:  # noqa: ARG002
         pairs = zip(self._choices, self.weights, strict=True)

@@ -149,3 +149,25 @@ def checked_number(
         wanted = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit))
         raise InvalidArgument(f"{name} must be a finite number {wanted}, not {x!r}")
     return number
+
+
+def checked_choice(name: str, x: object, choices: tuple[str, ...]) -> str:
+    """An argument that is one of several words.
+
+    Raises:
+        InvalidArgument: It is none of them.
+    """
+    if not isinstance(x, str) or x not in choices:
+        raise InvalidArgument(f"{name} must be one of {', '.join(choices)}, not {x!r}")
+    return x
+
+
+def checked_flag(name: str, x: object) -> bool:
+    """An argument that is true or false.
+
+    Raises:
+        InvalidArgumentType: It is something else.
+    """
+    if not isinstance(x, bool):
+        raise InvalidArgumentType(f"{name} must be true or false, not {x!r}")
+    return x

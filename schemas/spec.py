@@ -172,7 +172,7 @@ class AlgorithmSpec(Handwritten):
     """The learner: its name in the registry, and its arguments."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(
-        "hybrid_solver", description="a shipped algorithm, or one that is installed with the worker"
+        "auto", description="`auto` chooses; or a shipped algorithm, or one that is installed with the worker"
     )
     args: dict[str, Any] = Field({}, description="by name, as the algorithm's own page says")
 

@@ -72,7 +72,7 @@ def commented_spec(name: str, parameters: Sequence[Parameter], term: Term, file:
             "parameters:",
             *(f"  - {_flow(_fields(parameter))}" for parameter in parameters),
         ],
-        [*_about("algorithm"), "#algorithm:", "  #name: hybrid_solver", "  #args: {}"],
+        [*_about("algorithm"), "#algorithm:", "  #name: auto", "  #args: {}"],
         [
             *_about("context", "An app says it: TunerClient(..., context={...})."),
             "#context:",

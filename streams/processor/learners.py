@@ -19,7 +19,8 @@ def build(spec: TunerSpec, incarnation: int, scope: str) -> Algorithm:
     """A new learner for a scope (``""`` also for the one that all scopes share).
 
     A seed in the arguments is used as it is for the scope without context, so that a stream repeats an in-process run;
-    other scopes derive theirs from it, so that they do not all explore the same directions.
+    other scopes derive theirs from it, so that they do not all explore the same directions. A learner that all scopes
+    share is told the context's features, where it takes them and the spec's arguments do not name any.
 
     Raises:
         OppertuneError: The algorithm is not known here, cannot be used in a stream, or refuses its arguments.
@@ -28,8 +29,10 @@ def build(spec: TunerSpec, incarnation: int, scope: str) -> Algorithm:
     given = args.get("random_seed")
     if given is not None and scope:
         args["random_seed"] = seed_of(given, scope)
-    elif given is None and _takes_seed(spec.algorithm.name):
+    elif given is None and _takes("random_seed", spec.algorithm.name):
         args["random_seed"] = seed_of(spec.name, incarnation, scope)
+    if spec.context.learner == "shared" and spec.context.features and _takes("features", spec.algorithm.name):
+        args.setdefault("features", [{"name": f.name, "values": f.values} for f in spec.context.features])
     learner = create_tuning_instance(spec.values(), spec.algorithm.name, args)
     learner.get_state()  # an algorithm that keeps what no state can hold is refused here, not after a crash
     return learner
@@ -43,6 +46,9 @@ def restored(spec: TunerSpec, incarnation: int, scope: str, state: Mapping[str, 
     return learner
 
 
-def _takes_seed(name: str) -> bool:
+def _takes(argument: str, name: str) -> bool:
+    """Whether an algorithm can be given an argument; what takes any passes them on, and the base class takes a seed."""
     parameters = inspect.signature(get_algorithm_class(name).__init__).parameters
-    return "random_seed" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return argument in parameters or (
+        argument == "random_seed" and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    )

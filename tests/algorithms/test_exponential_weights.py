@@ -3,7 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oppertune.algorithms._exp3 import Exp3
+from oppertune.algorithms import _exp3
+from oppertune.algorithms._exp3 import Exp3, Options
+from oppertune.algorithms._exp3_rows import Exp3Rows
 from oppertune.algorithms.exponential_weights import MAX_ARMS, ExponentialWeights
 from oppertune.algorithms.exponential_weights_slates import ExponentialWeightsSlates
 from oppertune.core.errors import InvalidArgument
@@ -14,7 +16,7 @@ BOTH = pytest.mark.parametrize("cls", [ExponentialWeights, ExponentialWeightsSla
 
 
 def weights_of(algorithm):
-    return algorithm.weights if isinstance(algorithm.weights, list) else [algorithm.weights]
+    return [algorithm.weights] if isinstance(algorithm, ExponentialWeights) else list(algorithm.weights)
 
 
 @BOTH
@@ -82,7 +84,7 @@ def test_too_many_joint_arms_are_refused_and_the_alternative_named():
     parameters = [Categorical(f"c{i}", "a", ("a", "b", "c", "d")) for i in range(20)]
     with pytest.raises(InvalidArgument, match="exponential_weights_slates"):
         ExponentialWeights(parameters)
-    assert ExponentialWeights(parameters[:6]).weights.p.shape == (MAX_ARMS,)
+    assert ExponentialWeights(parameters[:8]).weights.p.shape == (MAX_ARMS,)
     assert len(ExponentialWeightsSlates(parameters).ask().prediction) == 20
 
 
@@ -113,3 +115,64 @@ def test_joint_weights_see_an_interaction_that_slates_cannot():
         u, v = request.prediction["u"], request.prediction["v"]
         algorithm.tell(request.id, {"00": 0.5, "01": 0.0, "10": 0.0, "11": 1.0}[u + v])
     assert algorithm.recommend() == {"u": "1", "v": "1"}
+
+
+def test_many_arms_draw_what_their_probabilities_say_and_credit_is_by_them():
+    exp3, rng = Exp3(1000, Options(explore=0.1)), np.random.default_rng(1)
+    played = []
+    for _ in range(400):
+        arm, probability = exp3.draw(rng)
+        assert probability == pytest.approx(float(exp3.mixed()[arm]))
+        exp3.learn(arm, probability, 0.01 if arm < 10 else -0.01)
+        played.append(arm)
+    expected = exp3.mixed()
+    draws = np.bincount([exp3.draw(rng)[0] for _ in range(10_000)], minlength=1000) / 10_000
+    assert exp3.best(500) == expected.argmax() < 10
+    for arms in ([exp3.best(500)], list(set(played)), list(set(range(1000)) - set(played))):
+        assert draws[arms].sum() == pytest.approx(expected[arms].sum(), abs=0.02)
+
+
+def test_one_weight_for_all_unplayed_arms_is_the_same_as_one_each():
+    exp3, dense, rng = Exp3(300, Options(share=0.01)), np.full(300, 1 / 300), np.random.default_rng(1)
+    for _ in range(500):
+        arm, probability = exp3.draw(rng)
+        reward = float(rng.random()) - 0.5
+        dense[arm] *= np.exp(exp3.eta * reward / probability)
+        exp3.learn(arm, probability, reward)
+        dense /= dense.sum()
+        dense = 0.99 * dense + 0.01 / 300
+    assert exp3.p == pytest.approx(dense)
+
+
+def test_the_state_of_many_arms_grows_with_those_played_and_up_to_a_bound(monkeypatch):
+    """The baseline's 3^10 arms; written out they are a megabyte."""
+    parameters = [Categorical(f"c{i}", "a", ("a", "b", "c")) for i in range(10)]
+    algorithm = ExponentialWeights(parameters, random_seed=1)
+    for _ in range(200):
+        algorithm.tell(algorithm.ask().id, 0.5)
+    assert len(str(algorithm.weights.get_state())) < 10_000
+    monkeypatch.setattr(_exp3, "_OWN_WEIGHTS", 50)
+    exp3, rng = Exp3(59_049), np.random.default_rng(1)
+    best, probability = exp3.draw(rng)
+    for reward in (1.0, 1.0, *rng.random(300)):
+        exp3.learn(best, probability, reward) if reward == 1 else exp3.learn(*exp3.draw(rng), float(reward) / 1e3)
+    assert len(exp3.get_state()["arms"]) == 50
+    assert exp3.p.sum() == pytest.approx(1)
+    assert exp3.best(0) == best, "what stands out is kept"
+
+
+def test_learners_in_rows_do_what_each_would_do_by_itself():
+    counts = (2, 7, 1, 4)
+    rows, single = Exp3Rows(counts), [Exp3(k) for k in counts]
+    rng, same = np.random.default_rng(3), np.random.default_rng(3)
+    for _ in range(200):
+        arms, probabilities = rows.draw(rng)
+        expected = [learner.draw(same) for learner in single]
+        assert arms == [arm for arm, _ in expected]
+        reward = arms[1] / 7 - 0.4
+        rows.learn(arms, probabilities, reward)
+        for learner, (arm, probability) in zip(single, expected, strict=True):
+            learner.learn(arm, probability, reward)
+    for row, learner in zip(rows, single, strict=True):
+        assert row.p == pytest.approx(learner.p, rel=1e-9)
+        assert (row.t, row.min_reward, row.eta, row.delta) == (200, learner.min_reward, learner.eta, learner.delta)

@@ -100,3 +100,10 @@ def test_a_logarithmic_scale_gives_each_decade_the_same_share():
     edge = math.log(1.5 / 0.5) / math.log(3.5 / 0.5)
     assert [integer.inverse_transform(y) for y in (0, edge - 1e-9, edge + 1e-9, 1)] == [1, 1, 2, 3]
     assert integer.transformed.val == pytest.approx(math.log(1 / 0.5) / math.log(3.5 / 0.5))
+
+
+def test_a_logarithmic_range_of_two_neighbouring_numbers_works():
+    low, high = 1e-09, 1.0000000000000003e-09
+    transformer = ValueTransformer(Real("r", low, low, high, log=True))
+    assert transformer.inverse_transform(transformer.transform(low)) == low
+    assert transformer.inverse_transform(1.0) == high

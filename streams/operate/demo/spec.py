@@ -22,13 +22,6 @@ def demo_spec(default_p95_ms: float) -> dict[str, Any]:
         "name": TUNER,
         "description": "SQLite settings of an order service",
         "parameters": [p.to_dict() for p in PARAMETERS],
-        "algorithm": {
-            "name": "hybrid_solver",
-            "args": {
-                "categorical_algorithm": "exponential_weights_slates",
-                "numerical_algorithm_args": {"feedback": 2},
-            },
-        },
         "context": {"features": [{"name": "traffic", "values": list(WRITE_SHARE)}]},
         "objective": {"terms": [faster], "range": {"low": 0.2, "high": 2.3}},
         "measurement": {"interval_s": 0.25, "settle_s": 0.05, "min_samples": 60, "min_instance_share": 0.6},

@@ -1,0 +1,202 @@
+"""What a surrogate learner keeps of the rewards it was told: few numbers for each configuration, and not for ever."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import StateMismatch
+from ..core.state import JsonDict, decode, encode
+from ._mixed_space import Array
+
+_LARGEST = 1e150
+"""Rewards are cut here: neither a difference nor a square of such numbers can overflow."""
+
+_TRUST = 30.0
+"""Most rewards that the mean of a configuration is worth: a further one moves it by a 30th at least."""
+
+_FADE = 1 - 1 / 1000
+"""Worth that an old reward keeps at each new one: half of it after 700. A world that drifts slowly is followed; one
+that stands still loses nothing, because the configurations that matter are played again."""
+
+_SURPRISE, _BEARABLE, _CHANGED, _FORGOTTEN = 6.0, 2.0, 9.0, 0.05
+"""A reward off its configuration's mean by z standard deviations adds min(z, 6) - 2 to a sum that never falls below 0;
+at 9, which takes three rewards at least, the world has changed, and what was learned is worth a 20th (a CUSUM: Page
+1954). Noise, with z seldom above 2, keeps the sum near 0."""
+
+_LEAST_SPREAD = 0.02
+"""Standard deviation of noise, of the rewards' own, below which no reward is a surprise."""
+
+
+class Scaled(NamedTuple):
+    """Rewards made fit for a model.
+
+    Attributes:
+        z: Mean of each configuration, about 0 with variance 1, shape (N,).
+        squares: Sum of the squares about the means, of the same scale.
+    """
+
+    z: Array
+    squares: float
+
+
+class History:
+    """Means of the rewards of up to ``limit`` different points.
+
+    Attributes:
+        points: Shape (N, D).
+        contexts: Of each point, the values of the context's features.
+        mean: Mean reward, shape (N,).
+        n: How many rewards that is worth, shape (N,).
+    """
+
+    __slots__ = ("_limit", "_squares", "_surprise", "contexts", "mean", "n", "points")
+
+    def __init__(self, dimension: int, limit: int) -> None:
+        self._limit = limit
+        self.points: Array = np.zeros((0, dimension))
+        self.contexts: list[list[str | float]] = []
+        self.mean: Array = np.zeros(0)
+        self.n: Array = np.zeros(0)
+        self._squares: Array = np.zeros(0)
+        self._surprise = 0.0
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    def find(self, point: Array, context: Sequence[str | float]) -> int | None:
+        """Index of a point in a context, None where it was not rewarded yet."""
+        for i in np.flatnonzero((self.points == point).all(axis=1)).tolist():
+            if self.contexts[i] == list(context):
+                return int(i)
+        return None
+
+    def add(self, point: Array, context: Sequence[str | float], reward: float) -> None:
+        """Count one reward of a point in a context."""
+        reward = min(max(reward, -_LARGEST), _LARGEST)
+        self.n = np.maximum(self.n * _FADE, _FORGOTTEN)
+        i = self.find(point, context)
+        if i is None:
+            self._append(point, context, reward)
+            return
+        if self._is_surprise(i, reward):
+            self.n = np.full_like(self.n, _FORGOTTEN)
+            self._squares[:] = 0.0
+        if self.n[i] >= _TRUST:
+            self._squares[i] *= 1 - 1 / self.n[i]
+            self.n[i] -= 1
+        # Welford's update, of a weighted mean.
+        off = reward - self.mean[i]
+        self.n[i] += 1
+        self.mean[i] += off / self.n[i]
+        self._squares[i] += off * (reward - self.mean[i])
+
+    @property
+    def repeats(self) -> float:
+        """How many rewards came on top of the first of each point."""
+        return float(np.maximum(self.n - 1, 0).sum())
+
+    def scaled(self) -> Scaled:
+        """Rewards for the model: bad ones on a logarithmic scale, all of them standardised.
+
+        A cliff (a time-out, a full disk) may be hundreds of times further from the usual than the best is, and would
+        leave no difference between good and best. So what is below the median by x, in units of how far the better half
+        is above it, counts as log(1 + x) (in the spirit of the half-rank warping of Vizier, Song et al. 2024,
+        arXiv:2408.11527, which orders them only). Better rewards stay as they are.
+        """
+        above = self.mean - float(np.median(self.mean))
+        largest = float(np.abs(above).max())
+        if largest == 0:
+            return Scaled(np.zeros_like(self.mean), 0.0)
+        above = above / largest
+        better = above[above > 0]
+        unit = math.sqrt(float((better**2).mean())) if len(better) else float(above.std())
+        x = above / unit
+        bad = np.maximum(-x, 0.0)
+        warped = np.where(x < 0, -np.log1p(bad), x)
+        deviation = float(warped.std())
+        slope = 1 / ((1 + bad) * unit * deviation * largest)
+        squares = float((np.minimum(self._squares, _LARGEST**2) * slope**2).sum())
+        return Scaled((warped - warped.mean()) / deviation, squares)
+
+    def get_state(self) -> JsonDict:
+        """All of it; points in one list."""
+        return {
+            "points": encode(self.points),
+            "contexts": encode(self.contexts),
+            "mean": encode(self.mean),
+            "n": encode(self.n),
+            "squares": encode(self._squares),
+            "surprise": self._surprise,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Become what the writer of ``state`` was.
+
+        Raises:
+            StateMismatch: Its points had another dimension, or its parts do not fit together.
+        """
+        points, contexts = decode(state["points"]), decode(state["contexts"])
+        rows = [decode(state[name]) for name in ("mean", "n", "squares")]
+        if points.shape[1:] != self.points.shape[1:] or {len(points)} != {len(row) for row in (contexts, *rows)}:
+            raise StateMismatch("rewards of points of another dimension")
+        self.points, self.contexts = points, contexts
+        self.mean, self.n, self._squares = rows
+        self._surprise = state["surprise"]
+
+    def _append(self, point: Array, context: Sequence[str | float], reward: float) -> None:
+        self.points = np.vstack([self.points, point])
+        self.contexts.append(list(context))
+        self.mean = np.append(self.mean, reward)
+        self.n = np.append(self.n, 1.0)
+        self._squares = np.append(self._squares, 0.0)
+
+    @property
+    def is_over_full(self) -> bool:
+        """Whether there is a point too many: see :meth:`make_room`."""
+        return len(self.mean) > self._limit
+
+    def make_room(self, correlation: Array, alike: NDArray[np.bool_]) -> None:
+        """Give up one point: the two most correlated of those that are alike become one, with what both are worth.
+
+        Little is lost, where forgetting one would cost the model a wall of the valley that it is in. Where no two are
+        alike, the point of the lowest mean goes, of the older half: what is good or new stays.
+
+        Args:
+            correlation: Of each pair of points, by the model, shape (N, N).
+            alike: Whether their categories and contexts are equal, so that points lie between them; shape (N, N).
+        """
+        close = np.where(np.triu(alike, 1), correlation, -np.inf)
+        i, j = (int(k) for k in np.unravel_index(int(close.argmax()), close.shape))
+        if math.isinf(close[i, j]):
+            self._forget(int(self.mean[: max(len(self.mean) // 2, 1)].argmin()))
+            return
+        share = float(self.n[j] / (self.n[i] + self.n[j]))
+        self.points[i] += share * (self.points[j] - self.points[i])
+        self.mean[i] += share * (self.mean[j] - self.mean[i])
+        self.n[i] = min(self.n[i] + self.n[j], _TRUST)
+        self._squares[i] += self._squares[j]
+        self._forget(j)
+
+    def _forget(self, i: int) -> None:
+        keep = np.arange(len(self.mean)) != i
+        self.contexts = [context for context, kept in zip(self.contexts, keep.tolist(), strict=True) if kept]
+        self.points, self.mean, self.n = self.points[keep], self.mean[keep], self.n[keep]
+        self._squares = self._squares[keep]
+
+    def _is_surprise(self, i: int, reward: float) -> bool:
+        """Whether the world has changed, by this reward of a known point and those before it."""
+        if self.n[i] < 3:
+            return False
+        spread = _LEAST_SPREAD * float(self.mean.std())
+        noise = math.sqrt(float(self._squares.sum()) / max(self.repeats, 1.0) + spread**2)
+        if noise == 0:
+            return False
+        z = abs(reward - float(self.mean[i])) / noise
+        self._surprise = max(0.0, self._surprise + min(z, _SURPRISE) - _BEARABLE)
+        if self._surprise < _CHANGED:
+            return False
+        self._surprise = 0.0
+        return True

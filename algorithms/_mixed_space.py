@@ -1,0 +1,108 @@
+"""Configurations as points: numbers scaled to [0, 1], categories by their index. Their neighbours, their distances."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.values import Categorical, Integer, ValueType
+
+Array: TypeAlias = NDArray[np.float64]
+
+_REACHES = np.array([0.05, 0.15, 0.4])
+"""Standard deviations of a changed number, of its range: near, further and almost anywhere, with equal chance."""
+
+_CHANGES = (0.45, 0.9)
+"""A neighbour differs in one parameter with the first probability, in two up to the second, else in three."""
+
+
+class MixedSpace:
+    """Parameters in transformed units (``Algorithm.params``), as a box of points with D coordinates.
+
+    Attributes:
+        categorical: Which coordinates are categories, shape (D,).
+        levels: Categories of a category, steps N of an integer, 0 of a real; shape (D,).
+    """
+
+    def __init__(self, params: Sequence[ValueType]) -> None:
+        self._params = tuple(params)
+        self.categorical = np.array([isinstance(p, Categorical) for p in params], dtype=bool)
+        self.levels = np.array([_levels(p) for p in params], dtype=np.float64)
+        self._integer = ~self.categorical & (self.levels > 0)
+        self.declared = self.encode({p.name: p.val for p in params})
+
+    def encode(self, prediction: Mapping[str, Any]) -> Array:
+        """The point of a configuration in transformed units, shape (D,)."""
+        return np.array([_coordinate(p, prediction[p.name]) for p in self._params], dtype=np.float64)
+
+    def decode(self, point: Array) -> dict[str, Any]:
+        """The configuration of a point, in transformed units."""
+        prediction: dict[str, Any] = {}
+        for p, x in zip(self._params, point.tolist(), strict=True):
+            if isinstance(p, Categorical):
+                prediction[p.name] = p.category(int(x))
+            else:
+                prediction[p.name] = round(x * p.max) if isinstance(p, Integer) else x
+        return prediction
+
+    def random(self, rng: np.random.Generator, m: int) -> Array:
+        """Points drawn uniformly, shape (m, D)."""
+        points = rng.random((m, len(self.levels)))
+        points[:, self.categorical] = np.floor(points[:, self.categorical] * self.levels[self.categorical])
+        return self.on_levels(points)
+
+    def neighbours(self, rng: np.random.Generator, points: Array, m: int) -> Array:
+        """For each of k points, m that differ from it in one to three parameters; shape (k m, D).
+
+        A category becomes another one. A number moves by a normal draw, an integer by at least one step; where that
+        leaves the range, half of the draws stop at the edge, so that optima on an edge are tried exactly.
+        """
+        base = np.repeat(points, m, axis=0)
+        n, dim = base.shape
+        wanted = 1 + np.searchsorted(_CHANGES, rng.random(n))
+        changed = rng.random((n, dim)).argsort(axis=1).argsort(axis=1) < wanted.reshape(n, 1)
+        moved = base + rng.normal(size=(n, dim)) * rng.choice(_REACHES, size=(n, dim))
+        if self._integer.any():
+            step = 1 / np.where(self._integer, self.levels, 1)
+            least = base + step * rng.choice((-1.0, 1.0), size=(n, dim))
+            moved = np.where(self._integer & (np.abs(moved - base) < step / 2), least, moved)
+        inside = np.where(rng.random((n, dim)) < 0.5, np.clip(moved, 0, 1), np.abs(moved) % 1.0)
+        moved = np.where((moved < 0) | (moved > 1), inside, moved)
+        if self.categorical.any():
+            count = np.where(self.categorical, self.levels, 2)
+            other = (base + 1 + np.floor(rng.random((n, dim)) * (count - 1))) % count
+            moved = np.where(self.categorical, other, moved)
+        return self.on_levels(np.where(changed, moved, base))
+
+    def on_levels(self, points: Array) -> Array:
+        """The same points, their integers moved to the nearest level (in place)."""
+        n = self.levels[self._integer]
+        points[:, self._integer] = np.round(points[:, self._integer] * n) / n
+        return points
+
+
+def differences(a: Array, b: Array, categorical: NDArray[np.bool_]) -> Array:
+    """Distance of each coordinate of each pair of points: |a - b| of numbers, 0 or 1 of categories.
+
+    Args:
+        a: Points, shape (n, D).
+        b: Points, shape (m, D).
+        categorical: Which coordinates are categories, shape (D,).
+
+    Returns:
+        Shape (n, m, D).
+    """
+    apart: Array = np.abs(a[:, None, :] - b[None, :, :])
+    apart[:, :, categorical] = apart[:, :, categorical] > 0
+    return apart
+
+
+def _levels(p: ValueType) -> int:
+    if isinstance(p, Categorical):
+        return p.n_categories
+    return p.max if isinstance(p, Integer) else 0
+
+
+def _coordinate(p: ValueType, x: Any) -> float:  # noqa: ANN401 - a value of the parameter's own type
+    return float(p.encoded_value(x)) if isinstance(p, Categorical) else float(x) / float(p.max)

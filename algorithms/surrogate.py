@@ -1,0 +1,268 @@
+"""Surrogate: a model of all configurations from the few that were played, for numbers and categories together.
+
+Bayesian optimization of a live system: every round is paid for, so it plays what is good, or may well be better, near
+what it knows. A Gaussian process (``_gaussian_process``) predicts mean and uncertainty of every configuration; the
+one with the highest upper confidence bound, mean + b sd, is played (GP-UCB: Srinivas et al. 2010, arXiv:0912.3995).
+Candidates are neighbours of the best known configurations, as in local and trust-region methods for mixed spaces
+(Eriksson et al. 2019, arXiv:1910.01739; Wan et al. 2021, arXiv:2102.07188), and some from anywhere. Requests that are
+still open count as if they had brought what the model expects, so that several asks differ (GP-BUCB: Desautels, Krause,
+Burdick 2014, JMLR 15).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import InvalidArgument, InvalidArgumentType, StateMismatch
+from ..core.types import Context, PredictionType
+from ..core.values import Categorical, Integer, Real, ValueType
+from ._gaussian_process import Data, Hyperparameters, Posterior
+from ._history import History
+from ._mixed_space import Array, MixedSpace, differences
+from .base import Algorithm, _PredictResponse, _TuningRequest
+from .optimizers import checked_number
+
+Feature: TypeAlias = str | float
+"""The value of a context's field."""
+
+_DESIGN = 3
+"""First requests, and all until as many rewards are known: the declared configuration, then neighbours of it."""
+
+_BEST, _NEIGHBOURS, _ANYWHERE = 8, 30, 20
+"""Candidates: so many best known configurations, neighbours of each, and points from anywhere."""
+
+_RESTLESS = 0.03
+"""Growth of b for each ask in a row that only repeated what is known: a learner that has settled looks further and
+further, which costs one round now and then, instead of standing on the wrong hill for ever."""
+
+_PATIENCE = 0.1
+"""Fall of b for each open request beyond ``units``: their answers may make this try unnecessary."""
+
+_FIT_BUDGET, _FIT_STEPS = 200, 5
+"""Steps towards the best hyperparameters at each reward: 5, and fewer when there are more than 40 points, because each
+costs their number cubed."""
+
+_MOST_OPEN = 100
+"""Open requests that the model takes into account, the newest."""
+
+
+class Surrogate(Algorithm):
+    """Upper confidence bounds of a Gaussian process over numbers and categories.
+
+    The declared configuration is the first that is played. Learning and asking cost a few milliseconds each. Everything
+    kept is bounded: the worst configurations are forgotten first, and what was learned fades when rewards of known
+    configurations are no longer what they were.
+
+    Args:
+        parameters: Parameters of any kind.
+        exploration: b, standard deviations of optimism, at least 0. 0 exploits only.
+        units: How many configurations are tried at the same time, at least 1. More open requests than that are late
+            answers, and the learner explores less until they come.
+        features: Names of the context's fields that make a difference (or mappings with a ``name``, as ``AutoScope``
+            takes them). What one context teaches is used in the others, as far as they turn out to be alike. None:
+            contexts make no difference.
+        history: Different configurations that are remembered, at least 10.
+        random_seed: Seed of the candidates.
+
+    Raises:
+        InvalidArgument: An argument is outside its range.
+    """
+
+    class Meta:
+        """Flags, see ``Capabilities``."""
+
+        supported_parameter_types = (Categorical, Integer, Real)
+        supports_context = True
+        learns_from_others = True
+        configuration = ("exploration", "units", "features", "_space", "_categorical")
+
+    def __init__(
+        self,
+        parameters: Iterable[ValueType | Mapping[str, object]],
+        exploration: float = 1.0,
+        units: int = 1,
+        features: Iterable[str | Mapping[str, object]] = (),
+        history: int = 150,
+        random_seed: int | None = None,
+    ) -> None:
+        super().__init__(parameters, random_seed=random_seed)
+        self.exploration = checked_number("exploration", exploration, at_least=0)
+        self.units = _checked_count("units", units, 1)
+        self.features = _names(features)
+        self._space = MixedSpace(self.params)
+        self._categorical = np.append(self._space.categorical, np.ones(len(self.features), dtype=bool))
+        self._history = History(len(self.params), _checked_count("history", history, 10))
+        self._hyper = Hyperparameters(len(self.params) + len(self.features))
+        self._rng = np.random.default_rng(self._random_seed)
+        self._open: dict[int, tuple[Array, list[Feature]]] = {}
+        self._asked = 0
+        self._repeated = 0  # asks in a row that were for what is known already
+
+    def _predict(self, tuning_request: _TuningRequest) -> _PredictResponse:
+        if not self.params:
+            return _PredictResponse({})
+        context = self._values(tuning_request.context)
+        point = self._next(context)
+        known = self._history.find(point, context) is not None
+        self._repeated = self._repeated + 1 if known else 0
+        number, self._asked = self._asked, self._asked + 1
+        self._open[number] = point, context
+        return _PredictResponse(self._space.decode(point), {"ask": number})
+
+    def _set_reward(self, tuning_request: _TuningRequest) -> None:
+        if tuning_request.metadata is None or not self.params:
+            return
+        point, context = self._open.pop(tuning_request.metadata["ask"])
+        self._learn(point, context, tuning_request.answer)
+
+    def _tell_foreign(self, prediction: PredictionType, context: Context, reward: float) -> None:
+        if self.params:
+            self._learn(self._space.encode(self._transformed(prediction)), self._values(context), reward)
+
+    def _abandon(self, tuning_request: _TuningRequest) -> None:
+        if tuning_request.metadata is not None:
+            self._open.pop(tuning_request.metadata["ask"], None)
+
+    def _recommend(self, context: Context) -> dict[str, Any] | None:
+        if not len(self._history):
+            return None
+        return self._space.decode(self._best(self._known(), self._values(context), 1)[0])
+
+    def _learn(self, point: Array, context: list[Feature], reward: float) -> None:
+        history = self._history
+        history.add(point, context, reward)
+        apart = self._apart(history.points, history.contexts)
+        if history.is_over_full:
+            alike: NDArray[np.bool_] = apart[:, :, self._categorical].sum(axis=2) == 0
+            history.make_room(self._hyper.kernel(apart), alike)
+            history.points = self._space.on_levels(history.points)
+            apart = self._apart(history.points, history.contexts)
+        scaled = history.scaled()
+        data = Data(apart, scaled.z, history.n, history.repeats, scaled.squares)
+        self._hyper.fit(data, max(1, min(_FIT_STEPS, _FIT_BUDGET // len(history))))
+
+    def _next(self, context: list[Feature]) -> Array:
+        """The point to play next."""
+        told, asked = len(self._history), len(self._history) + len(self._open)
+        if asked == 0:
+            return self._space.declared
+        if told < _DESIGN or asked < _DESIGN:
+            near: Array = self._space.neighbours(self._rng, self._space.declared[None], 1)[0]
+            return near
+        known = self._known()
+        best = self._best(known, context, _BEST)
+        around = self._space.neighbours(self._rng, best, _NEIGHBOURS)
+        anywhere = self._space.random(self._rng, _ANYWHERE)
+        bound = self._upper_bound(known, context)
+        first, height = _highest(bound, np.vstack([best, around, anywhere]))
+        second, higher = _highest(bound, self._space.neighbours(self._rng, first[None], _NEIGHBOURS))
+        return second if higher > height else first
+
+    def _upper_bound(self, known: Posterior, context: list[Feature]) -> Callable[[Array], Array]:
+        """What gives mean + b sd of points in a context, open requests answered as ``known`` expects."""
+        history, posterior = self._history, known
+        points, contexts = history.points, history.contexts
+        if self._open:
+            newest = list(self._open.values())[-_MOST_OPEN:]
+            waiting, waiting_contexts = np.array([point for point, _ in newest]), [values for _, values in newest]
+            expected = known.mean(self._apart(waiting, waiting_contexts, points, contexts))
+            points, contexts = np.vstack([points, waiting]), [*contexts, *waiting_contexts]
+            z, n = np.append(history.scaled().z, expected), np.append(history.n, np.ones(len(newest)))
+            posterior = Posterior(self._hyper, self._apart(points, contexts), z, n)
+        optimism = self.exploration * (1 + _RESTLESS * self._repeated)
+        optimism /= 1 + _PATIENCE * max(0, len(self._open) - self.units + 1)
+
+        def bound(candidates: Array) -> Array:
+            mean, deviation = posterior.mean_and_deviation(self._apart(candidates, [context], points, contexts))
+            upper: Array = mean + optimism * deviation
+            return upper
+
+        return bound
+
+    def _known(self) -> Posterior:
+        """What the rewards say."""
+        history = self._history
+        return Posterior(self._hyper, self._apart(history.points, history.contexts), history.scaled().z, history.n)
+
+    def _best(self, known: Posterior, context: list[Feature], k: int) -> Array:
+        """Of the points that were rewarded, in any context, the k with the best expected reward in this one."""
+        history = self._history
+        points = np.unique(history.points, axis=0) if self.features else history.points
+        mean = known.mean(self._apart(points, [context], history.points, history.contexts))
+        best: Array = points[np.argsort(-mean, kind="stable")[:k]]
+        return best
+
+    def _values(self, context: Context) -> list[Feature]:
+        """The values of the features in a context: numbers as they are, all else as text."""
+        data = context.data or {}
+        return [_feature(data.get(name)) for name in self.features]
+
+    def _apart(
+        self,
+        points: Array,
+        contexts: Sequence[Sequence[Feature]],
+        others: Array | None = None,
+        other_contexts: Sequence[Sequence[Feature]] | None = None,
+    ) -> Array:
+        """Distances between points, each in its context or all in one, and others (default: themselves).
+
+        Returns:
+            Shape (n, m, D + features).
+        """
+        others, theirs = (points, contexts) if others is None else (others, other_contexts or contexts)
+        apart = differences(points, others, self._space.categorical)
+        if not self.features:
+            return apart
+        seen = self._history.contexts
+        columns = [
+            np.broadcast_to(
+                _feature_apart([c[i] for c in contexts], [c[i] for c in theirs], [c[i] for c in seen]), apart.shape[:2]
+            )
+            for i in range(len(self.features))
+        ]
+        return np.concatenate([apart, np.stack(columns, axis=2)], axis=2)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        super()._restore(state)
+        if any(len(context) != len(self.features) for context in self._history.contexts):
+            raise StateMismatch("the state was learned with other features")
+
+
+def _names(features: Iterable[str | Mapping[str, object]]) -> tuple[str, ...]:
+    names = [f.get("name") if isinstance(f, Mapping) else f for f in ([] if isinstance(features, str) else features)]
+    if isinstance(features, str) or not all(isinstance(name, str) for name in names):
+        raise InvalidArgumentType(f"features must be names of context fields, not {features!r}")
+    return tuple(map(str, names))
+
+
+def _highest(bound: Callable[[Array], Array], candidates: Array) -> tuple[Array, float]:
+    bounds = bound(candidates)
+    i = int(bounds.argmax())
+    return candidates[i], float(bounds[i])
+
+
+def _feature(x: object) -> Feature:
+    return float(x) if isinstance(x, int | float) and not isinstance(x, bool) else repr(x)
+
+
+def _feature_apart(a: Sequence[Feature], b: Sequence[Feature], seen: Sequence[Feature]) -> Array:
+    """Distances of one feature: numbers relative to the range seen so far, anything else 0 or 1; shape (n, m)."""
+    codes = {x: i for i, x in enumerate(dict.fromkeys([*a, *b]))}
+    differ: Array = np.not_equal.outer([codes[x] for x in a], [codes[x] for x in b]).astype(np.float64)
+    numbers = [x for x in seen if isinstance(x, float)]
+    width = max(numbers) - min(numbers) if numbers else 0.0
+    if not width:
+        return differ
+    x, y = (np.array([v if isinstance(v, float) else np.nan for v in values]) for values in (a, b))
+    near = np.minimum(np.abs(x[:, None] - y[None, :]) / width, 1.0)
+    return np.where(np.isnan(near), differ, near)
+
+
+def _checked_count(name: str, x: int, least: int) -> int:
+    if isinstance(x, bool) or not isinstance(x, int):
+        raise InvalidArgumentType(f"{name} must be a whole number, not {x!r}")
+    if x < least:
+        raise InvalidArgument(f"{name} must be at least {least}, not {x}")
+    return x

@@ -1,0 +1,247 @@
+"""The surrogate learner and ``auto``: what they promise beyond the contract, and the mechanisms it rests on."""
+
+import math
+
+import numpy as np
+import orjson
+import pytest
+
+from oppertune.algorithms._gaussian_process import Data, Hyperparameters, Posterior
+from oppertune.algorithms._history import History
+from oppertune.algorithms._mixed_space import MixedSpace, differences
+from oppertune.algorithms.auto import Auto
+from oppertune.algorithms.hybrid_solver import HybridSolver
+from oppertune.algorithms.surrogate import Surrogate
+from oppertune.core.errors import InvalidArgument
+from oppertune.core.types import Context
+from oppertune.core.values import Categorical, Integer, Real
+
+POOL = Integer("pool", 2, 1, 9)
+POLICY = Categorical("policy", "lru", ("lru", "lfu", "fifo"))
+RATIO = Real("ratio", 0.2, 0.0, 1.0)
+SYSTEM = (POOL, POLICY, RATIO)
+
+
+def goodness(c):
+    """Best at pool 7, lfu, ratio 1, where it is 1; the declared configuration has 0.2."""
+    return 1 - abs(c["pool"] - 7) / 12 - 0.3 * (c["policy"] != "lfu") - 0.1 * (1 - c["ratio"]) * (c["policy"] == "lfu")
+
+
+def play(learner, rounds, reward=goodness, noise=0.0, delay=0, context=None):
+    """The rewards without noise, by round."""
+    rng, seen, waiting = np.random.default_rng(5), [], []
+    for _ in range(rounds):
+        request = learner.ask(context)
+        seen.append(reward(request.prediction))
+        waiting.append((request.id, seen[-1] + noise * rng.normal()))
+        if len(waiting) > delay:
+            learner.tell(*waiting.pop(0))
+    return seen
+
+
+@pytest.mark.parametrize("learner", [Surrogate, Auto])
+def test_the_declared_configuration_is_played_first(learner):
+    assert learner(SYSTEM, random_seed=1).ask().prediction == {"pool": 2, "policy": "lru", "ratio": 0.2}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_finds_the_best_configuration_of_numbers_and_categories_with_one_at_the_edge(seed):
+    learner = Surrogate(SYSTEM, random_seed=seed)
+    seen = play(learner, 60)
+    assert max(seen[:30]) > 0.95
+    assert np.mean(seen[30:]) > 0.95
+    best = learner.recommend()
+    assert (best["pool"], best["policy"]) == (7, "lfu")
+    assert best["ratio"] > 0.9
+
+
+def test_with_noise_it_recommends_the_likely_best_not_the_luckiest():
+    learner = Surrogate(SYSTEM, random_seed=1)
+    play(learner, 80, noise=0.05)
+    lucky = {"pool": 3, "policy": "fifo", "ratio": 0.5}
+    learner.tell_foreign(lucky, 0.4)
+    learner.tell_foreign(lucky, 1.3)
+    for _ in range(3):
+        learner.tell_foreign(lucky, 0.4)
+    assert goodness(learner.recommend()) > 0.9
+
+
+def test_open_requests_count_so_that_many_asks_differ():
+    learner = Surrogate(SYSTEM, random_seed=1, units=10, exploration=3.0)
+    play(learner, 5)
+    asked = [tuple(learner.ask().prediction.values()) for _ in range(10)]
+    assert len(set(asked)) >= 9
+
+
+def test_with_answers_late_it_still_learns():
+    assert np.mean(play(Surrogate(SYSTEM, random_seed=1), 80, delay=10)[40:]) > 0.9
+
+
+def test_open_requests_beyond_the_units_make_it_less_curious():
+    def spread(units):
+        learner = Surrogate(SYSTEM, random_seed=1, units=units)
+        play(learner, 12)
+        return np.mean([goodness(learner.ask().prediction) for _ in range(12)])
+
+    assert spread(1) > spread(12)
+
+
+def test_a_world_that_changes_is_learned_anew():
+    learner = Surrogate(SYSTEM, random_seed=1)
+    play(learner, 60)
+    seen = play(learner, 60, lambda c: 1 - goodness(c))
+    assert np.mean(seen[30:]) > 0.75  # of 0.8 at most, and 0 where it was
+    assert learner.recommend()["policy"] != "lfu"
+
+
+def test_one_outlier_is_no_change():
+    history = History(1, 10)
+    for reward in [0.5, 0.51, 0.49, 0.5, 0.5, -50.0, 0.5, 0.51, 0.49]:
+        history.add(np.array([0.5]), [], reward)
+        history.add(np.array([0.1]), [], reward / 2)
+    assert history.n.min() > 8
+
+
+def test_an_expensive_cliff_leaves_the_difference_of_good_and_best():
+    history = History(1, 10)
+    for x, reward in [(0.0, -1000.0), (0.2, 0.7), (0.4, 0.8), (0.6, 0.9), (0.8, 1.0)]:
+        history.add(np.array([x]), [], reward)
+    z = history.scaled().z
+    assert z[4] - z[3] > 0.1
+    assert abs(z.mean()) < 1e-12
+    assert z.std() == pytest.approx(1.0)
+
+
+def test_a_full_history_joins_what_is_close_and_keeps_the_count():
+    history = History(2, 3)
+    for point in ([0.0, 0], [0.5, 0], [0.52, 0], [0.5, 1]):
+        history.add(np.array(point), [], point[0])
+    assert history.is_over_full
+    apart = differences(history.points, history.points, np.array([False, True]))
+    history.make_room(np.exp(-apart[:, :, 0]), apart[:, :, 1] == 0)
+    assert history.points.tolist() == [[0.0, 0.0], [pytest.approx(0.51, abs=1e-3), 0.0], [0.5, 1.0]]
+    assert history.n[1] == pytest.approx(2.0, abs=0.01)
+    assert not history.is_over_full
+
+
+def test_a_full_history_of_different_categories_forgets_the_worst_of_the_old():
+    history = History(1, 4)
+    for point, reward in enumerate([0.9, 0.1, 0.5, 0.6, 0.0]):
+        history.add(np.array([float(point)]), [], reward)
+    history.make_room(np.ones((5, 5)), np.eye(5, dtype=bool))
+    assert history.points[:, 0].tolist() == [0.0, 2.0, 3.0, 4.0]
+
+
+def test_the_state_stays_small_and_a_round_fast_enough_however_long_it_runs():
+    learner = Surrogate([Real(f"x{i}", 0.5, 0, 1) for i in range(4)], random_seed=1, history=20)
+    sizes = []
+    for _ in range(3):
+        play(learner, 40, lambda c: -sum((x - 0.3) ** 2 for x in c.values()), noise=0.01)
+        sizes.append(len(orjson.dumps(learner.get_state())))
+    assert len(learner._history) == 20
+    assert max(sizes) < 8_000
+
+
+def test_contexts_that_differ_are_learned_apart_and_help_each_other():
+    def reward_in(job):
+        return lambda c: goodness(c) if job == "big" else goodness({**c, "pool": c["pool"] + 5})
+
+    learner = Surrogate(SYSTEM, features=["job"], random_seed=2)
+    big, small = Context({"job": "big"}), Context({"job": "small"})
+    for _ in range(40):
+        play(learner, 1, reward_in("big"), context=big)
+        play(learner, 1, reward_in("small"), context=small)
+    assert learner.recommend(big)["pool"] == 7
+    assert learner.recommend(small)["pool"] == 2
+    assert learner.recommend(small)["policy"] == "lfu"
+
+
+def test_contexts_make_no_difference_without_features():
+    first, second = Surrogate(SYSTEM, random_seed=1), Surrogate(SYSTEM, random_seed=1)
+    for i in range(12):
+        one, other = first.ask(), second.ask(Context({"job": i}))
+        assert one.prediction == other.prediction
+        first.tell(one.id, goodness(one.prediction))
+        second.tell(other.id, goodness(other.prediction))
+
+
+def test_auto_takes_the_surrogate_until_there_are_too_many_parameters():
+    many = [Real(f"x{i}", 0.5, 0, 1) for i in range(61)]
+    assert type(Auto(many[:60]).chosen) is Surrogate
+    assert type(Auto(many).chosen) is HybridSolver
+    assert type(Auto([*many[:60], Integer("one", 1, 1, 1)]).chosen) is Surrogate
+
+
+@pytest.mark.parametrize("arguments", [{"exploration": -1}, {"units": 0}, {"history": 5}, {"features": "job"}])
+def test_arguments_out_of_range_are_refused(arguments):
+    with pytest.raises(InvalidArgument):
+        Surrogate(SYSTEM, **arguments)
+
+
+def test_no_two_features_or_contexts_confuse_a_state():
+    state = Surrogate(SYSTEM, features=["job"], random_seed=1).get_state()
+    with pytest.raises(ValueError, match=r"dimension|features"):
+        Surrogate(SYSTEM, random_seed=1).set_state(state)
+
+
+# ---- the parts ------------------------------------------------------------------------------------------------------
+
+
+def some_data(n=12, dim=3):
+    rng = np.random.default_rng(1)
+    points = rng.random((n, dim))
+    points[:, 1] = rng.integers(0, 2, n)
+    z = np.sin(4 * points[:, 0]) + points[:, 1]
+    apart = differences(points, points, np.array([False, True, False]))
+    return Data(apart, (z - z.mean()) / z.std(), rng.integers(1, 4, n).astype(float), 7.0, 0.3)
+
+
+def test_the_gradient_of_the_posterior_is_its_derivative():
+    hyper, data = Hyperparameters(3), some_data()
+    hyper.theta = hyper.theta + np.linspace(-0.5, 0.5, 6)
+    _, gradient = hyper.log_posterior(data)
+    start, step = hyper.theta.copy(), 1e-6
+    for i in range(6):
+        values = []
+        for sign in (1, -1):
+            hyper.theta = start.copy()
+            hyper.theta[i] += sign * step
+            values.append(hyper.log_posterior(data)[0])
+        assert gradient[i] == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-7)
+
+
+def test_fitting_climbs_and_repeats_tell_the_noise():
+    noisy, exact = Hyperparameters(3), Hyperparameters(3)
+    data = some_data()
+    before, _ = noisy.log_posterior(data)
+    noisy.fit(data._replace(repeats=100.0, squares=50.0), 40)
+    exact.fit(data._replace(repeats=100.0, squares=0.0), 40)
+    assert noisy.noise > 0.3
+    assert exact.noise < 0.01
+    plain = Hyperparameters(3)
+    plain.fit(data, 40)
+    assert plain.log_posterior(data)[0] > before + 1
+
+
+def test_the_posterior_meets_exact_rewards_and_doubts_what_is_far():
+    hyper, data = Hyperparameters(3), some_data()
+    hyper.theta[-1] = math.log(1e-9)
+    posterior = Posterior(hyper, data.apart, data.z, data.n)
+    mean, deviation = posterior.mean_and_deviation(data.apart)
+    assert mean == pytest.approx(data.z, abs=0.01)
+    assert deviation.max() < 0.05
+    far, doubt = posterior.mean_and_deviation(np.full((1, 12, 3), 50.0))
+    assert (far[0], doubt[0]) == (pytest.approx(0.0, abs=1e-9), pytest.approx(1.0))
+
+
+def test_neighbours_differ_in_one_to_three_parameters_and_reach_the_edges():
+    space = MixedSpace(Surrogate([*SYSTEM, *(Real(f"x{i}", 0.5, 0, 1) for i in range(3))]).params)
+    rng = np.random.default_rng(1)
+    near = space.neighbours(rng, space.declared[None], 2000)
+    changed = (near != space.declared).sum(axis=1)
+    assert set(changed.tolist()) - {0} == {1, 2, 3}
+    assert (changed == 0).mean() < 0.1, "what moves beyond an edge may come back to where it was"
+    assert near.min() == 0.0
+    assert {0.0, 1.0} <= set(near[:, 2].tolist())
+    assert set(near[:, 1].tolist()) == {0.0, 1.0, 2.0}
+    assert all(p.contains(space.decode(x)["pool"]) for x in near for p in [Integer("pool", 1, 0, 8)])
