@@ -23,7 +23,6 @@ from ..core.errors import (
     InvalidArgumentType,
     MissingExtra,
     OppertuneError,
-    UnavailableAlgorithm,
     UnknownAlgorithm,
 )
 from ..core.values import ValueType
@@ -40,16 +39,20 @@ class _Shipped(NamedTuple):
 
 
 _SHIPPED: Mapping[str, _Shipped] = {
+    "auto": _Shipped(".auto", "Auto"),
+    "autoscope": _Shipped(".autoscope", "AutoScope"),
+    "bayesian_optimization": _Shipped(".bayesian_optimization", "BayesianOptimization", "bayes"),
     "bluefin": _Shipped(".bluefin", "BlueFin"),
+    "ddpg": _Shipped(".ddpg", "DDPG", "torch"),
     "exponential_weights": _Shipped(".exponential_weights", "ExponentialWeights"),
     "exponential_weights_slates": _Shipped(".exponential_weights_slates", "ExponentialWeightsSlates"),
+    "hopt": _Shipped(".hopt", "HOpt", "bayes"),
     "hybrid_solver": _Shipped(".hybrid_solver", "HybridSolver"),
     "identity": _Shipped(".identity", "Identity"),
+    "slates": _Shipped(".slates", "Slates"),
+    "surrogate": _Shipped(".surrogate", "Surrogate"),
     "uniform_random": _Shipped(".uniform_random", "UniformRandom"),
 }
-
-_PLANNED = frozenset({"autoscope", "bayesian_optimization", "ddpg", "hopt", "slates"})
-"""Names of the original that this version does not have yet. Theirs is a line above, once they are written."""
 
 
 class _Registry(MutableMapping[str, type[Algorithm]]):
@@ -61,8 +64,6 @@ class _Registry(MutableMapping[str, type[Algorithm]]):
     def __getitem__(self, name: str) -> type[Algorithm]:
         entry = self._entries.get(name)
         if entry is None:
-            if name in _PLANNED:
-                raise UnavailableAlgorithm(f"the algorithm {name!r} is not part of this version yet")
             raise UnknownAlgorithm(f"no algorithm is named {name!r}; there are {', '.join(self._entries)}")
         if isinstance(entry, type):
             return entry
@@ -102,10 +103,9 @@ def get_algorithm_class(name: str) -> type[Algorithm]:
 
     Raises:
         UnknownAlgorithm: There is none of this name.
-        UnavailableAlgorithm: The name is reserved for one that this version does not have yet.
         MissingExtra: It needs packages that are not installed.
     """
-    if name not in ALGORITHMS and name not in _PLANNED:
+    if name not in ALGORITHMS:
         for entry_point in entry_points(group=ENTRY_POINTS, name=name):
             loaded = entry_point.load()
             if not (isinstance(loaded, type) and issubclass(loaded, Algorithm)):

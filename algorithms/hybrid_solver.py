@@ -11,7 +11,7 @@ from .base import Algorithm, Metadata, _PredictResponse, _TuningRequest
 from .bluefin import BlueFin
 from .exponential_weights import ExponentialWeights
 from .exponential_weights_slates import ExponentialWeightsSlates
-from .optimizers import checked_flag
+from .optimizers import Vector, checked_flag
 
 RECOMMENDED: Mapping[str, Any] = {
     "categorical_algorithm": "exponential_weights_slates",
@@ -119,8 +119,18 @@ class HybridSolver(Algorithm):
             )
 
     def _set_reward(self, tuning_request: _TuningRequest) -> None:
+        self.update(tuning_request)
+
+    def update(self, request: _TuningRequest) -> Vector | None:
+        """Learn from a request, and return the numbers' gradient where there is one: see ``BlueFin.update``."""
+        gradient = None
         for name, part in self._parts.items():
-            part.learn(self._request_of(part, tuning_request, name))
+            own = self._request_of(part, request, name)
+            if isinstance(part, BlueFin):
+                gradient = part.update(own)
+            else:
+                part.learn(own)
+        return gradient
 
     def _abandon(self, tuning_request: _TuningRequest) -> None:
         for name, part in self._parts.items():

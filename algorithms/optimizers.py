@@ -171,3 +171,17 @@ def checked_flag(name: str, x: object) -> bool:
     if not isinstance(x, bool):
         raise InvalidArgumentType(f"{name} must be true or false, not {x!r}")
     return x
+
+
+def checked_count(name: str, x: object, least: int) -> int:
+    """A whole number of an argument.
+
+    Raises:
+        InvalidArgument: It is below ``least``.
+        InvalidArgumentType: It is no whole number.
+    """
+    if isinstance(x, bool) or not isinstance(x, int):
+        raise InvalidArgumentType(f"{name} must be a whole number, not {x!r}")
+    if x < least:
+        raise InvalidArgument(f"{name} must be at least {least}, not {x}")
+    return x

@@ -15,14 +15,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import InvalidArgument, InvalidArgumentType, StateMismatch
+from ..core.errors import InvalidArgumentType, StateMismatch
 from ..core.types import Context, PredictionType
 from ..core.values import Categorical, Integer, Real, ValueType
 from ._gaussian_process import Data, Hyperparameters, Posterior
 from ._history import History
 from ._mixed_space import Array, MixedSpace, differences
 from .base import Algorithm, _PredictResponse, _TuningRequest
-from .optimizers import checked_number
+from .optimizers import checked_count, checked_number
 
 Feature: TypeAlias = str | float
 """The value of a context's field."""
@@ -89,11 +89,11 @@ class Surrogate(Algorithm):
     ) -> None:
         super().__init__(parameters, random_seed=random_seed)
         self.exploration = checked_number("exploration", exploration, at_least=0)
-        self.units = _checked_count("units", units, 1)
+        self.units = checked_count("units", units, 1)
         self.features = _names(features)
         self._space = MixedSpace(self.params)
         self._categorical = np.append(self._space.categorical, np.ones(len(self.features), dtype=bool))
-        self._history = History(len(self.params), _checked_count("history", history, 10))
+        self._history = History(len(self.params), checked_count("history", history, 10))
         self._hyper = Hyperparameters(len(self.params) + len(self.features))
         self._rng = np.random.default_rng(self._random_seed)
         self._open: dict[int, tuple[Array, list[Feature]]] = {}
@@ -258,11 +258,3 @@ def _feature_apart(a: Sequence[Feature], b: Sequence[Feature], seen: Sequence[Fe
     x, y = (np.array([v if isinstance(v, float) else np.nan for v in values]) for values in (a, b))
     near = np.minimum(np.abs(x[:, None] - y[None, :]) / width, 1.0)
     return np.where(np.isnan(near), differ, near)
-
-
-def _checked_count(name: str, x: int, least: int) -> int:
-    if isinstance(x, bool) or not isinstance(x, int):
-        raise InvalidArgumentType(f"{name} must be a whole number, not {x!r}")
-    if x < least:
-        raise InvalidArgument(f"{name} must be at least {least}, not {x}")
-    return x

@@ -13,7 +13,6 @@
     ├── UnknownRequest (ValueError)           name a request that is open
     ├── TooManyRequests (RuntimeError)        answer or abandon some, then ask again
     ├── UnknownAlgorithm (KeyError)           name one that is registered
-    ├── UnavailableAlgorithm (NotImplementedError)   choose another: this one is not built yet
     ├── MissingExtra (ImportError)            install the extra that the message names
     ├── NotStreamable (TypeError)             use it in-process only, or cover the attribute that the message names
     ├── StateMismatch (ValueError)            restore the state into an instance like the one that wrote it
@@ -73,10 +72,6 @@ class UnknownAlgorithm(OppertuneError, KeyError):
     """No algorithm of this name is registered or installed."""
 
     __str__ = Exception.__str__  # KeyError would print the repr of the message
-
-
-class UnavailableAlgorithm(OppertuneError, NotImplementedError):
-    """The name is reserved for an algorithm that this version does not have yet."""
 
 
 class MissingExtra(OppertuneError, ImportError):

@@ -17,12 +17,10 @@ logarithmic scale each integer n has the share of the scale from n - Â½ to n + Â
 """
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 from .errors import InvalidArgument
 from .values import Categorical, Integer, ParameterValue, Real, ValueType
-
-_CATEGORIES, _INTEGERS, _REALS = "categories", "integers", "reals"
 
 
 class ValueTransformer:
@@ -31,14 +29,16 @@ class ValueTransformer:
     Attributes:
         value: The parameter in its own units.
         transformed: The parameter as algorithms see it: same name, transformed bounds and declared value.
+        inverse_transform: The legal value that ``y`` stands for; what is outside the transformed bounds is brought back
+            inside. Raises ``InvalidArgument`` where ``y`` is NaN, of the wrong type, or an unknown category.
     """
 
-    __slots__ = ("_common", "transformed", "value")
+    __slots__ = ("inverse_transform", "transformed", "value")
 
     def __init__(self, value: ValueType) -> None:
         self.value = value
         self.transformed = _transformed(value)
-        self._common = _common(value)
+        self.inverse_transform: Callable[[ParameterValue], ParameterValue] = _inverse(value, self.transformed)
 
     def transform(self, x: ParameterValue) -> ParameterValue:
         """A legal value in transformed units.
@@ -46,72 +46,64 @@ class ValueTransformer:
         Raises:
             InvalidArgument: ``x`` is not a legal value of the parameter.
         """
-        value: Any = self.value
-        if type(x) is float and self._common is _REALS and value.min <= x <= value.max:
-            share: float = (x - value.min) / (value.max - value.min)
-            return share
-        if type(x) is int and self._common is _INTEGERS and value.min <= x <= value.max:
-            k, rest = divmod(x - value.min, value.step)
-            if not rest:
-                return int(k)
-        if self._common is _CATEGORIES and type(x) is str and x in value.categories:
-            return x
         if not self.value.contains(x):
             raise InvalidArgument(f"{x!r} is not a legal value of {self.value.name}")
         return _transform(self.value, x)
 
-    def inverse_transform(self, y: ParameterValue) -> ParameterValue:
-        """The legal value that ``y`` stands for; what is outside the transformed bounds is brought back inside.
 
-        Raises:
-            InvalidArgument: ``y`` is NaN, of the wrong type, or an unknown category.
-        """
-        common = self._commonly(y)
-        if common is not None:
-            return common
-        value, transformed = self.value, self.transformed
-        if isinstance(value, Categorical):
-            return value.snap(y)
-        if isinstance(transformed, Integer):
-            k = transformed.snap(y)
-            return value.min if value.is_constant else value.at(k)
-        return self._at(value, float(transformed.cast(y)))
+# The inverses are made once for each parameter, with what they need at hand: they are called for each value of each
+# prediction. Each begins with the case that algorithms make most.
 
-    def _at(self, value: Integer | Real, share: float) -> int | float:
-        """The value at a share of a continuous scale."""
+
+def _inverse(value: ValueType, transformed: ValueType) -> Callable[[ParameterValue], ParameterValue]:
+    if isinstance(value, Categorical):
+        return _inverse_category(value)
+    if isinstance(transformed, Integer):
+        return _inverse_on_grid(value, transformed)
+    return _inverse_share(value, transformed)
+
+
+def _inverse_category(value: Categorical) -> Callable[[ParameterValue], ParameterValue]:
+    known = frozenset(value.categories)
+
+    def inverse(y: ParameterValue) -> str:
+        return y if type(y) is str and y in known else value.snap(y)
+
+    return inverse
+
+
+def _inverse_on_grid(value: Integer | Real, transformed: Integer) -> Callable[[ParameterValue], ParameterValue]:
+    if value.is_constant:
+        return lambda y: (transformed.snap(y), value.min)[1]  # what is no number is refused even here
+    if isinstance(value, Real):
+        return lambda y: value.at(transformed.snap(y))
+    low, step, n = value.min, value.step, transformed.max
+
+    def inverse(y: ParameterValue) -> int:
+        if type(y) is float and 0 <= y <= n:
+            return low + round(y) * step
+        return value.at(transformed.snap(y))
+
+    return inverse
+
+
+def _inverse_share(value: Integer | Real, transformed: ValueType) -> Callable[[ParameterValue], ParameterValue]:
+    low, high, width, plain = value.min, value.max, value.max - value.min, not value.log
+    declared = float(transformed.val)
+    log_low, log_high = _log_ends(value) if value.log else (0.0, 0.0)
+
+    def inverse(y: ParameterValue) -> int | float:
+        share = y if type(y) is float and 0 < y < 1 else float(transformed.cast(y))
         # The ends and the declared value come back exactly; what is computed may miss them in the last place.
         if share <= 0 or share >= 1:
-            return value.min if share <= 0 else value.max
-        if share == self.transformed.val:
+            return low if share <= 0 else high
+        if share == declared:
             return value.val
-        if not value.log:
-            return value.snap(share * (value.max - value.min) + value.min)
-        low, high = _log_ends(value)
-        return value.snap(math.exp(low + share * (high - low)))
+        if plain:
+            return min(max(share * width + low, low), high)
+        return value.snap(math.exp(log_low + share * (log_high - log_low)))
 
-    def _commonly(self, y: ParameterValue) -> ParameterValue | None:
-        """What :meth:`inverse_transform` says of plain values of common parameters, in a third of the time."""
-        value: Any = self.value
-        if type(y) is float:
-            if self._common is _INTEGERS and 0 <= y <= value.n_steps:
-                return int(value.min + round(y) * value.step)
-            if self._common is _REALS and 0 < y < 1 and y != self.transformed.val:
-                x: float = y * (value.max - value.min) + value.min
-                return min(max(x, float(value.min)), float(value.max))
-        elif self._common is _CATEGORIES and y in value.categories:
-            return y
-        return None
-
-
-def _common(value: ValueType) -> str | None:
-    """The kind of what is transformed in every round; plain Python values of these kinds take the short way."""
-    if isinstance(value, Categorical):
-        return _CATEGORIES
-    if value.is_constant or value.log:
-        return None
-    if isinstance(value, Integer):
-        return _INTEGERS
-    return _REALS if value.step is None else None
+    return inverse
 
 
 def _log_ends(value: Integer | Real) -> tuple[float, float]:

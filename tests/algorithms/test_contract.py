@@ -1,11 +1,12 @@
 """Every shipped algorithm keeps to the contract, with every kind of parameter and argument that changes its course."""
 
-import random
-
+import orjson
 import pytest
 
 from oppertune.algorithms.all import ALGORITHMS, create_tuning_instance
-from oppertune.algorithms.testing import AlgorithmConformance
+from oppertune.algorithms.hybrid_solver import RECOMMENDED
+from oppertune.algorithms.testing import CONTEXTS, KINDS, AlgorithmConformance, assert_legal
+from oppertune.core.types import Context
 from oppertune.core.values import Categorical, Integer, Real
 
 CATEGORIES = (
@@ -26,6 +27,8 @@ NUMBERS = (
 )
 MIXED = (NUMBERS[0], CATEGORIES[0], CATEGORIES[1], NUMBERS[2], NUMBERS[4], CATEGORIES[2], NUMBERS[7], NUMBERS[8])
 CONSTANT = (CATEGORIES[1], NUMBERS[1], NUMBERS[6])
+MANY = tuple(Real(f"x{i}", 0.5, 0.0, 1.0) for i in range(61))
+JOB = Integer("job", 1, 0, 3).to_dict()
 DECAY = {"eta": 0.25, "delta": 0.5, "eta_decay_rate": 0.5}
 
 CASES = {
@@ -51,21 +54,84 @@ CASES = {
     "uniform_random": ("uniform_random", MIXED, {}),
     "uniform_random-constant": ("uniform_random", CONSTANT, {}),
     "identity": ("identity", MIXED, {}),
+    "hybrid_solver-recommended": ("hybrid_solver", MIXED, dict(RECOMMENDED)),
+    "slates": ("slates", MIXED, {}),
+    "auto-many": ("auto", MANY, {}),
+}
+SLOW = {
+    "auto": ("auto", MIXED, {"features": ["job"]}),
+    "bayesian_optimization": ("bayesian_optimization", MIXED[:2], {"optimizer_args": {"n_initial_points": 10}}),
+    "ddpg": ("ddpg", MIXED, {"state_config": [JOB], "learn_loop_count": 2, "initial_random_steps": 4}),
+    "hopt": ("hopt", MIXED, {}),
+    "surrogate": ("surrogate", MIXED, {}),
+}
+CONTEXTUAL = {
+    "autoscope": ("autoscope", NUMBERS, {"features": [{"name": "job", "values": None}]}),
+    "autoscope-mixed": ("autoscope", MIXED, {"features": [{"name": "job", "values": None}], "height": 2}),
 }
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
-def make(request):
-    algorithm, parameters, arguments = request.param
+NEEDED = {"autoscope": {"features": [{"name": "job"}]}, "ddpg": {"state_config": [JOB], "learn_loop_count": 2}}
+"""Arguments that an algorithm cannot do without, or would be slow."""
+
+
+def making(case):
+    algorithm, parameters, arguments = case
     return lambda seed: create_tuning_instance(parameters, algorithm, {**arguments, "random_seed": seed})
 
 
 class TestContract(AlgorithmConformance):
-    pass
+    @pytest.fixture(params=CASES.values(), ids=CASES.keys())
+    def make(self, request):
+        return making(request.param)
+
+
+class TestContractOfSlowLearners(AlgorithmConformance):
+    steps = 12
+
+    @pytest.fixture(params=SLOW.values(), ids=SLOW.keys())
+    def make(self, request):
+        return making(request.param)
+
+
+class TestContractOfContextualLearners(AlgorithmConformance):
+    contexts = CONTEXTS[1:]  # without a context they have nothing to go by
+
+    @pytest.fixture(params=CONTEXTUAL.values(), ids=CONTEXTUAL.keys())
+    def make(self, request):
+        return making(request.param)
+
+
+class TestTwentyThousandRounds:
+    contexts, long_rounds = CONTEXTS, 20_000
+    test_they_neither_drift_nor_grow = AlgorithmConformance.test_many_rounds_neither_let_it_drift_nor_grow
+
+    @pytest.fixture(params=["bluefin-two-point", "exponential_weights", "exponential_weights_slates"])
+    def make(self, request):
+        return making(CASES[request.param])
 
 
 def test_no_shipped_algorithm_is_left_out():
-    assert {algorithm for algorithm, _, _ in CASES.values()} == set(ALGORITHMS)
+    assert {algorithm for algorithm, _, _ in [*CASES.values(), *SLOW.values(), *CONTEXTUAL.values()]} == set(ALGORITHMS)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_one_parameter_of_any_kind_or_a_constant_is_enough(name):
+    context, arguments = Context({"job": 1}), {**NEEDED.get(name, {}), "random_seed": 1}
+    for parameter in (*KINDS, *CONSTANT):
+        if not isinstance(parameter, ALGORITHMS[name].capabilities.supported_parameter_types):
+            continue
+        algorithm = create_tuning_instance([parameter], name, arguments)
+        for reward in (0.5, -3.0, 0.5, 1e9):
+            algorithm.tell(algorithm.ask(context).id, reward)
+            assert_legal(algorithm, algorithm.recommend(context))
+        open_one = algorithm.ask(context)
+        assert_legal(algorithm, open_one.prediction)
+        restored = create_tuning_instance([parameter], name, arguments)
+        restored.set_state(orjson.loads(orjson.dumps(algorithm.get_state())))
+        for one in (algorithm, restored):
+            one.tell(open_one.id, 1.0)
+        assert algorithm.ask(context).prediction == restored.ask(context).prediction
 
 
 def test_without_a_seed_draws_are_fresh():
@@ -76,9 +142,37 @@ def test_without_a_seed_draws_are_fresh():
     assert predictions() != predictions()
 
 
-def test_neither_python_nor_numpy_global_randomness_is_touched(make):
-    before = random.getstate()
-    algorithm = make(1)
-    for _ in range(5):
-        algorithm.tell(algorithm.ask().id, 0.5)
-    assert random.getstate() == before
+# ---- learning at any scale -------------------------------------------------------------------------------------------
+
+MODE = Categorical("mode", "a", ("a", "b", "c"))
+LEVEL = Real("level", 0.1, 0.0, 1.0)
+SPREAD = {"scale": "spread", "explore": 0.25}
+LEARNERS = {
+    "bluefin": (LEVEL, {"feedback": 2, "normalise": "spread", "eta": 0.05}, 200),
+    "exponential_weights": (MODE, SPREAD, 200),
+    "exponential_weights_slates": (MODE, SPREAD, 200),
+    "slates": (MODE, {}, 200),
+    "surrogate": (LEVEL, {}, 24),
+    "hopt": (MODE, {}, 60),
+}
+SCALES = {
+    "tiny": lambda f: 1e-9 * f,
+    "huge": lambda f: 1e9 * f,
+    "negative": lambda f: f - 1000.0,
+    "hugely negative": lambda f: 1e9 * (f - 1.0),
+}
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys())
+@pytest.mark.parametrize("name", LEARNERS)
+def test_it_learns_from_rewards_of_any_scale(name, scale):
+    parameter, arguments, rounds = LEARNERS[name]
+    algorithm, played = create_tuning_instance([parameter], name, {**arguments, "random_seed": 1}), []
+    for _ in range(rounds):
+        request = algorithm.ask()
+        value = request.prediction[parameter.name]
+        played.append(float(value == "c") if parameter is MODE else 1 - abs(value - 0.8))
+        algorithm.tell(request.id, scale(played[-1]))
+    late = played[-rounds // 4 :]
+    by_chance = 1 / 3 if parameter is MODE else 0.66
+    assert sum(late) / len(late) > by_chance + 0.15

@@ -12,7 +12,6 @@ from oppertune.core.errors import (
     InvalidArgument,
     InvalidParameterType,
     MissingExtra,
-    UnavailableAlgorithm,
     UnknownAlgorithm,
 )
 from oppertune.core.values import Categorical, Real
@@ -35,16 +34,35 @@ def test_the_default_is_the_hybrid_solver():
     assert type(create_tuning_instance([REAL])) is HybridSolver
 
 
-@pytest.mark.parametrize("name", ["autoscope", "bayesian_optimization", "ddpg", "hopt", "slates"])
-def test_names_of_the_original_that_are_not_built_yet_say_so(name):
-    with pytest.raises(UnavailableAlgorithm, match=name):
-        create_tuning_instance([REAL], name)
-
-
 def test_an_unknown_name_is_a_key_error_that_lists_the_known_ones():
-    with pytest.raises(UnknownAlgorithm, match=r"^no algorithm is named 'x'; there are bluefin, ") as caught:
+    with pytest.raises(UnknownAlgorithm, match=r"^no algorithm is named 'x'; there are auto, ") as caught:
         create_tuning_instance([REAL], "x")
     assert isinstance(caught.value, KeyError)
+
+
+def test_the_originals_names_are_all_there():
+    original = "autoscope bayesian_optimization bluefin ddpg exponential_weights exponential_weights_slates hopt"
+    assert {*original.split(), "hybrid_solver", "identity", "slates", "uniform_random"} <= set(ALGORITHMS)
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("ddpg", "torch"), ("hopt", "optuna"), ("bayesian_optimization", "optuna")]
+)
+def test_the_heavy_ones_name_their_extra_where_it_is_missing(name, package):
+    extra = {"torch": "torch", "optuna": "bayes"}[package]
+    code = f"""
+import sys
+sys.modules[{package!r}] = None
+from oppertune.algorithms.all import ALGORITHMS, get_algorithm_class
+from oppertune.core.errors import MissingExtra
+try:
+    get_algorithm_class({name!r})
+except MissingExtra as error:
+    assert error.extra == {extra!r}, error.extra
+else:
+    raise SystemExit("it was loaded")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_algorithm_whose_packages_are_missing_names_the_extra(monkeypatch):

@@ -1,18 +1,23 @@
 """The technical summary's code works as it is printed there."""
 
+import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import orjson
 import pytest
+from guided import Halving, YourCustomAlgorithm
 
-from oppertune.algorithms.base import _PredictResponse
+from oppertune.algorithms.all import ALGORITHMS, create_tuning_instance
+from oppertune.algorithms.autoscope import AutoScope, AutoScopeFeature
+from oppertune.algorithms.base import Algorithm
+from oppertune.algorithms.testing import AlgorithmConformance
 from oppertune.core.types import Context
 from oppertune.core.values import Integer, Real
 
 SNIPPETS = Path(__file__).parents[1] / "data" / "snippets"  # as text: a formatter would change them
 BASIC = (SNIPPETS / "basic-usage.txt").read_text()
-GUIDE = (SNIPPETS / "implementing-new-algorithms.txt").read_text()
+CONTEXT_AWARE = (SNIPPETS / "context-aware-tuning.txt").read_text()  # its Context is imported nowhere in the summary
 
 PARAMETERS = [Integer("workers", 4, 1, 16), Real("rate", 0.01, 0.001, 0.1)]
 
@@ -48,15 +53,29 @@ def test_the_basic_usage_snippet_stops_when_the_target_is_reached():
     assert len(app.seen) == 1
 
 
-@pytest.fixture
-def guide():
-    names = {}
-    exec(GUIDE, names)  # noqa: S102
-    return names["YourCustomAlgorithm"]
+def test_the_autoscope_snippet_runs_after_the_first_as_printed():
+    names = {"app": App(), "calculate_reward": lambda metrics: metrics.goodness, "Context": Context}
+    exec(BASIC, names)  # noqa: S102
+    exec(CONTEXT_AWARE, names)  # noqa: S102
+    autoscope, context = names["autoscope"], names["context"]
+    assert list(names["prediction"]) == ["algorithm", "workers", "learning_rate"]
+    assert all(p.contains(names["prediction"][p.name]) for p in names["parameters"])
+    assert [request.id for request in autoscope.get_tuning_requests()] == [names["request_id"]]
+    autoscope.set_reward(0.5, context.id)
+    assert autoscope.iteration == 1
 
 
-def test_the_guides_algorithm_as_printed_runs_the_declared_configuration(guide):
-    algorithm = guide(PARAMETERS, custom_param=0.2)
+def test_the_guides_features_are_autoscopes():
+    names = {"AutoScopeFeature": AutoScopeFeature}
+    exec((SNIPPETS / "context-features.txt").read_text(), names)  # noqa: S102
+    autoscope = AutoScope(PARAMETERS, names["features"], random_seed=1)
+    context = Context({"workload_type": "oltp", "time_of_day": "morning", "user_load": "light"})
+    autoscope.tell(autoscope.ask(context).id, 0.5)
+    assert autoscope.iteration == 1
+
+
+def test_the_guides_algorithm_as_printed_runs_the_declared_configuration():
+    algorithm = YourCustomAlgorithm(PARAMETERS, custom_param=0.2)
     prediction, request_id = algorithm.predict(Context({"job": 1}))
     assert prediction == {"workers": 4, "rate": 0.01}
     algorithm.set_reward(0.5, Context({"job": 1}).id)
@@ -67,27 +86,19 @@ def test_the_guides_algorithm_as_printed_runs_the_declared_configuration(guide):
     assert request_id
 
 
-def test_an_algorithm_written_by_the_guide_streams_with_nothing_added(guide):
-    class Halving(guide):
-        class Meta(guide.Meta):
-            pass
+def test_the_guides_registry_entry_makes_it_known_by_name(monkeypatch):
+    package = ModuleType("theirs.your_custom_algorithm")
+    package.YourCustomAlgorithm = YourCustomAlgorithm
+    monkeypatch.setitem(sys.modules, "theirs", ModuleType("theirs"))
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    names = {"__package__": "theirs", "Dict": dict, "Type": type, "Algorithm": Algorithm}
+    exec((SNIPPETS / "registering-new-algorithms.txt").read_text(), names)  # noqa: S102
+    monkeypatch.setattr(ALGORITHMS, "_entries", dict(ALGORITHMS._entries))
+    ALGORITHMS.update(names["ALGORITHMS"])
+    assert type(create_tuning_instance(PARAMETERS, "your_custom_algorithm")) is YourCustomAlgorithm
 
-        def _initialize_algorithm_state(self):
-            self.total = 0.0
-            self.seen = []
 
-        def _your_prediction_logic(self, current_params, context):
-            return {name: value * (0.5 ** len(self.seen)) for name, value in current_params.items()}
-
-        def _update_algorithm_state(self, reward):
-            self.total += reward
-            self.seen.append(reward)
-
-        def _predict(self, tuning_request):
-            response = super()._predict(tuning_request)
-            assert isinstance(response, _PredictResponse)
-            return response
-
+def test_an_algorithm_written_by_the_guide_streams_with_nothing_added():
     original = Halving(PARAMETERS, random_seed=1)
     original.check_streamable()
     assert [p.max for p in original.params] == [15, 1.0], "params are transformed"
@@ -102,3 +113,9 @@ def test_an_algorithm_written_by_the_guide_streams_with_nothing_added(guide):
     assert restored.total == original.total == 1.75
     assert restored.ask().prediction == original.ask().prediction
     assert restored.recommend(Context({"job": 1})) == original.recommend(Context({"job": 1}))
+
+
+class TestTheGuidesAlgorithmKeepsTheContract(AlgorithmConformance):
+    @pytest.fixture
+    def make(self):
+        return lambda seed: Halving(PARAMETERS, random_seed=seed)
