@@ -243,9 +243,8 @@ class Algorithm(ABC):
             TooManyRequests: Too many requests are open.
         """
         context = _checked_context(context)
-        oldest = self.__requests.oldest()
-        if oldest is not None and len(self.__requests) >= self.__requests.limit and not self.capabilities.needs_rewards:
-            self.abandon(oldest.id)
+        if not self.capabilities.needs_rewards and len(self.__requests) >= self.__requests.limit:
+            self.abandon(next(iter(self.__requests)).id)
         request_id = generate_request_id()
         pending = self.__requests.newest(context.id)
         if pending is None or self.capabilities.supports_sequence_of_rewards:

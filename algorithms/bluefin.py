@@ -143,11 +143,13 @@ class BlueFin(Algorithm):
     @property
     def eta(self) -> float:
         """Step size of the next update."""
-        return self._eta0 / (1 + self.eta_decay_rate * self._updates)
+        return self._eta0 / (1 + self.eta_decay_rate * self._updates) if self.eta_decay_rate else self._eta0
 
     @property
     def delta(self) -> float:
         """Distance of the next play from the centre; delta0 sqrt(eta / eta0), so exploring shrinks with the steps."""
+        if not self.eta_decay_rate:
+            return self._delta0
         return self._delta0 / math.sqrt(1 + self.eta_decay_rate * self._updates)
 
     @property
