@@ -53,6 +53,10 @@ class Auto(Algorithm):
             self.chosen = Surrogate(given, features=features, units=units, random_seed=self._random_seed)
         else:
             self.chosen = HybridSolver(given, **RECOMMENDED, random_seed=self._random_seed)
+        its = self.chosen.capabilities
+        self.capabilities = replace(
+            self.capabilities, supports_context=its.supports_context, learns_from_others=its.learns_from_others
+        )
 
     def _predict(self, tuning_request: _TuningRequest) -> _PredictResponse:
         return self.chosen.propose(tuning_request)
@@ -67,7 +71,7 @@ class Auto(Algorithm):
         return self.chosen.recommend(context) if self.params else None
 
     def _tell_foreign(self, prediction: PredictionType, context: Context, reward: float) -> None:
-        if self.params and self.chosen.capabilities.learns_from_others:
+        if self.params:
             self.chosen.tell_foreign(self._transformed(prediction), reward, context)
 
     def _passed_on(self, request: _TuningRequest) -> _TuningRequest:

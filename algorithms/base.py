@@ -174,9 +174,9 @@ class Algorithm(ABC):
     class Meta:
         """Flags of the algorithm, see :class:`Capabilities`."""
 
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    capabilities: Capabilities = Capabilities()
     _remembers: ClassVar[bool] = True
-    _not_learned: ClassVar[frozenset[str]] = frozenset({"params", "_raw_params", "_random_seed"})
+    _not_learned: ClassVar[frozenset[str]] = frozenset({"params", "capabilities", "_raw_params", "_random_seed"})
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)

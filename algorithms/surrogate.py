@@ -28,7 +28,8 @@ Feature: TypeAlias = str | float
 """The value of a context's field."""
 
 _DESIGN = 3
-"""First requests, and all until as many rewards are known: the declared configuration, then neighbours of it."""
+"""First requests: the declared configuration, then neighbours of it. Those that are asked before as many rewards are
+known are drawn from anywhere: near the declared one, many at once would teach little, and all be as bad as it is."""
 
 _BEST, _NEIGHBOURS, _ANYWHERE = 8, 30, 20
 """Candidates: so many best known configurations, neighbours of each, and points from anywhere."""
@@ -148,7 +149,10 @@ class Surrogate(Algorithm):
         told, asked = len(self._history), len(self._history) + len(self._open)
         if asked == 0:
             return self._space.declared
-        if told < _DESIGN or asked < _DESIGN:
+        if told < _DESIGN <= asked:
+            anywhere: Array = self._space.random(self._rng, 1)[0]
+            return anywhere
+        if asked < _DESIGN:
             near: Array = self._space.neighbours(self._rng, self._space.declared[None], 1)[0]
             return near
         known = self._known()

@@ -1,13 +1,13 @@
 """How long does a round take? Microseconds of predict() and set_reward() with ten parameters, for every algorithm.
 
 The rows, blocks and rounds are those of the original's table (OPPerTune 0.2.0). A figure is the median of the blocks.
-Machines differ, so each is also compared as a multiple of a fixed pure-Python loop that is timed beside it: ``ratio`` is
-ours over the original's, both in such multiples; below 0.5 is less than half the time. The spaces have ten parameters:
-``num`` five integers and five reals, ``catK`` categories of K, ``mix`` four categories of four, three integers, three
-reals.
+Machines differ, so each is also given in ``loops``: in parts of a fixed pure-Python loop that is timed before and after
+it. ``ratio`` is ours over the original's, both in loops; below 0.5 is less than half the time. The spaces have ten
+parameters: ``num`` five integers and five reals, ``catK`` categories of K, ``mix`` four categories of four, three
+integers, three reals.
 
 Run on an idle machine: python benchmarks/latency.py [--quick] [--json] [--only WORD,…]. A full run writes
-docs/benchmarks/latency.md; it takes two minutes.
+docs/benchmarks/latency.md; it takes two minutes. Stopped, it prints what it has.
 """
 
 import argparse
@@ -19,11 +19,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from pages import FOLDER, ORIGINAL_CALIBRATION_MS, calibration_ms, machine, table
+from pages import FOLDER, ORIGINAL_CALIBRATION_MS, calibration_ms, machine, stop_on_signals, table
 from problems import CATEGORIES
 
 from oppertune.algorithms.all import create_tuning_instance
 from oppertune.algorithms.base import Algorithm
+from oppertune.core.errors import MissingExtra, OppertuneError
 from oppertune.core.types import Context
 from oppertune.core.values import Categorical, Integer, Real, ValueType
 
@@ -31,7 +32,7 @@ JOBS = [Context({"job": job}) for job in range(8)]
 
 
 class Row(NamedTuple):
-    """A row of the table; ``original_us`` is None for what the original had not, or could not run."""
+    """A row of the table; ``original_us`` is None for what the original had not, or could not run (``original``)."""
 
     name: str
     space: str
@@ -42,6 +43,7 @@ class Row(NamedTuple):
     rounds: int
     before: int = 0
     contexts: Sequence[Context] = (Context(),)
+    original: str = "–"
 
 
 SLATES = {"categorical_algorithm": "exponential_weights_slates"}
@@ -55,6 +57,7 @@ ROWS = (
     Row("bluefin 2pt sgd", "num", "bluefin", TWO_POINT, 64, 9, 1000),
     Row("exponential_weights K=2^10", "cat2", "exponential_weights", {}, 60, 9, 300),
     Row("exponential_weights K=3^10", "cat3", "exponential_weights", {}, 1123, 9, 30),
+    Row("exponential_weights K=4^10", "cat4", "exponential_weights", {}, None, 9, 30, original="OverflowError"),
     Row("exponential_weights_slates 10x4", "cat4", "exponential_weights_slates", {}, 118, 9, 500),
     Row("hybrid_solver default", "mix", "hybrid_solver", {}, 182, 9, 500),
     Row(
@@ -112,7 +115,7 @@ def measure(row: Row, *, quick: bool) -> dict[str, Any]:
     seeded = {} if row.algorithm == "identity" else {"random_seed": 1}
     tuning = create_tuning_instance(parameters(row.space), row.algorithm, {**row.args, **seeded})
     rng = np.random.default_rng(1)
-    blocks, rounds, before = (1, 3, min(row.before, 12)) if quick else (row.blocks, row.rounds, row.before)
+    blocks, rounds, before = (1, 2, min(row.before, 10)) if quick else (row.blocks, row.rounds, row.before)
     play(tuning, before, rng, row.contexts)
     calibration = calibration_ms(3 if quick else 15)
     taken = []
@@ -121,25 +124,39 @@ def measure(row: Row, *, quick: bool) -> dict[str, Any]:
         play(tuning, rounds, rng, row.contexts)
         taken.append((time.perf_counter() - start) / rounds * 1e6)
     calibration = (calibration + calibration_ms(3 if quick else 15)) / 2
-    median, ratio = statistics.median(taken), None
+    us = statistics.median(taken)
+    figures = {"us": us, "min": min(taken), "max": max(taken), "calibration_ms": calibration}
+    figures["loops"] = us / 1e3 / calibration
     if row.original_us is not None:
-        ratio = (median / calibration) / (row.original_us / ORIGINAL_CALIBRATION_MS)
-    figures = {"us": median, "min": min(taken), "max": max(taken), "calibration_ms": calibration}
-    return {"name": row.name, "space": row.space, **figures, "original_us": row.original_us, "ratio": ratio}
+        theirs = row.original_us / 1e3 / ORIGINAL_CALIBRATION_MS
+        figures |= {"original_us": row.original_us, "original_loops": theirs, "ratio": figures["loops"] / theirs}
+    return figures
+
+
+def attempt(row: Row, *, quick: bool) -> dict[str, Any]:
+    """A row with its figures, or with what its algorithm says against running it."""
+    about = {"name": row.name, "space": row.space, "original": row.original}
+    try:
+        return about | measure(row, quick=quick)
+    except MissingExtra as error:
+        return about | {"not_run": "not available", "why": str(error)}
+    except OppertuneError as error:
+        return about | {"not_run": "refused", "why": str(error)}
 
 
 def page(found: list[dict[str, Any]]) -> str:
-    """The table."""
-    head = ["algorithm", "space", "µs", "min", "max", "calibration ms", "original µs", "ratio"]
-    rows = [
-        [r["name"], r["space"], *(f"{r[key]:,.0f}" for key in ("us", "min", "max")), f"{r['calibration_ms']:.1f}"]
-        + [
-            "–" if r["original_us"] is None else f"{r['original_us']:,.0f}",
-            "–" if r["ratio"] is None else f"{r['ratio']:.2f}",
-        ]
-        for r in found
-    ]
-    return table(head, rows)
+    """The table, and why what could not be run was not."""
+    head = ["algorithm", "space", "µs", "min", "max", "loop ms", "loops", "original µs", "original loops", "ratio"]
+    rows = [[row["name"], row["space"], *_cells(row)] for row in found]
+    not_run = [f"{row['name']}: {row['why']}." for row in found if "why" in row]
+    return "\n\n".join([table(head, rows), *not_run])
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    formats = {"us": ",.0f", "min": ",.0f", "max": ",.0f", "calibration_ms": ".1f", "loops": ".2g"}
+    formats |= {"original_us": ",.0f", "original_loops": ".2g", "ratio": ".2f"}
+    instead = {"us": row.get("not_run"), "original_us": row["original"]}
+    return [format(row[key], of) if key in row else instead.get(key) or "–" for key, of in formats.items()]
 
 
 def main() -> None:
@@ -149,14 +166,17 @@ def main() -> None:
     parser.add_argument("--only", default="", help="rows whose names contain one of these, by commas")
     options = parser.parse_args()
     words = [word for word in options.only.split(",") if word]
-    found = []
+    found: list[dict[str, Any]] = []
+    stopped = False
+    stop_on_signals()
     try:
         for row in ROWS:
             if not words or any(word in row.name for word in words):
                 print(f"{row.name} ...", file=sys.stderr, flush=True)
-                found.append(measure(row, quick=options.quick))
+                found.append(attempt(row, quick=options.quick))
     except KeyboardInterrupt:
-        print("stopped: what there is follows", file=sys.stderr)
+        stopped = True
+        print("stopped; what there is follows", file=sys.stderr)
     print(page(found))
     if not options.quick and not words and len(found) == len(ROWS):
         FOLDER.mkdir(exist_ok=True)
@@ -165,7 +185,8 @@ def main() -> None:
         made += " Made by `python benchmarks/latency.py`."
         (FOLDER / "latency.md").write_text(f"# Latency\n\n{about}\n\n{made}\n\n{page(found)}\n")
     if options.json:
-        print(json.dumps({"rows": found}))
+        print(json.dumps({"rows": found, "stopped": stopped}))
+    sys.exit(1 if stopped else 0)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import signal
 import statistics
 import time
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,12 @@ def calibration_ms(repeats: int = 15) -> float:
             total += i * i
         taken.append(time.perf_counter() - start)
     return statistics.median(taken) * 1e3
+
+
+def stop_on_signals() -> None:
+    """Let what ends a process raise KeyboardInterrupt, as Ctrl-C does: what has been measured is printed."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def machine(*packages: str) -> str:

@@ -37,6 +37,9 @@ class Synthetic:
     noise = NOISE
     moved = False  # whether the optimum is where it moves to
 
+    def parameters(self, seed: int) -> list[ValueType]:
+        raise NotImplementedError
+
     def reward(self, c: Configuration) -> float:
         raise NotImplementedError
 
@@ -139,12 +142,13 @@ class Measured:
         return self.reward(c) + (float(rng.normal(0, self.noise)) if self.noise else 0.0)
 
 
-SYNTHETIC = {"a": Quadratic, "b": Mixed, "c": Choices}
+SYNTHETIC: Mapping[str, type[Synthetic]] = {"a": Quadratic, "b": Mixed, "c": Choices}
 
 
 def _scaled(x: NDArray[np.float64]) -> NDArray[np.float64]:
     low, high = np.percentile(x, [1, 99])
-    return np.clip((x - low) / (high - low), 0, 1)
+    scaled: NDArray[np.float64] = np.clip((x - low) / (high - low), 0, 1)
+    return scaled
 
 
 def _parameter(name: str, levels: NDArray[np.float64], declared: float) -> ValueType:

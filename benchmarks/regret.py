@@ -1,8 +1,9 @@
 """How much does learning cost? Regret of every algorithm, with Optuna's TPE and random search played beside them.
 
 Synthetic problems: 1,000 rounds. ``avg`` is the mean regret of all rounds so far, ``last`` that of the last 50 rounds,
-``best`` the smallest that was played, ``rec`` that of what the learner recommends at the end; mean ± standard deviation
-over the seeds. The original's figures (OPPerTune 0.2.0, five seeds) stand beside ours.
+``inc`` that of the play with the highest reward seen, ``best`` the smallest that was played, ``rec`` that of what the
+learner recommends at the end; mean ± standard deviation over the seeds. The original's figures (OPPerTune 0.2.0, two to
+five seeds) stand beside ours. ``auto`` plays ``surrogate`` here: no problem has more than 60 parameters.
 
 Measured systems: 200 rounds. The figure is the mean q of all rounds: 0 would be the best configuration in every round,
 1 the median one. Over tables, means are geometric. ``worse`` is the share of rounds worse than the median one.
@@ -10,9 +11,10 @@ Measured systems: 200 rounds. The figure is the mean q of all rounds: 0 would be
 A delay of d rounds: the reward of a round is told after d more rounds were asked. Noise of 5 %: rewards, which are in
 [0, 1], are told with normal noise of 0.05. A switch: the optimum moves after 500 of 1,000 rounds.
 
-Run: python benchmarks/regret.py [--quick] [--json] [--only WORD,…] [--part synthetic|measured|delay|noise|switch]
-[--seeds N] [--processes N] [--keep FILE]. A full run without --only writes docs/benchmarks/regret.md and its picture;
-it takes about an hour on two cores. With --keep it can be stopped and goes on another time.
+Run: python benchmarks/regret.py [--quick] [--json] [--only WORD,…] [--problems a,redis,…] [--rounds N] [--seeds N]
+[--part synthetic|measured|delay|noise|switch] [--processes N] [--keep FILE]. A full run of all of it writes
+docs/benchmarks/regret.md and its picture; it takes about an hour on two cores. Stopped, it prints what it has; with
+--keep it goes on another time.
 """
 
 # ruff: noqa: E402 - the environment must be set before numpy is loaded
@@ -21,26 +23,34 @@ import argparse
 import json
 import multiprocessing
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy: processes share the cores already
 
 import numpy as np
 from numpy.typing import NDArray
-from pages import FOLDER, machine, table
-from problems import SYNTHETIC, TABLES, Measured, Synthetic
+from pages import FOLDER, machine, stop_on_signals, table
+from problems import BEST, NOISE, SYNTHETIC, TABLES, Measured, Synthetic
 
 from oppertune.algorithms.all import create_tuning_instance
 from oppertune.algorithms.hybrid_solver import RECOMMENDED
+from oppertune.core.errors import MissingExtra
+from oppertune.core.types import Context
 from oppertune.core.values import Categorical, Integer, ParameterValue, ValueType
 
 SLATES = {"categorical_algorithm": "exponential_weights_slates"}
 TWO_POINT = {"numerical_algorithm_args": {"feedback": 2}}
+TWO_POINT_SGD = {"numerical_algorithm_args": {"feedback": 2, "optimizer": "sgd"}}
+TREE = {"features": [{"name": "load"}], "height": 1, "leaf_algorithm_args": TWO_POINT_SGD["numerical_algorithm_args"]}
+"""Of the one context that there is, as in the original's table."""
 
 COMPETITORS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "auto": ("auto", {}),
@@ -50,13 +60,16 @@ COMPETITORS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "identity": ("identity", {}),
     "bluefin (default)": ("bluefin", {}),
     "bluefin 1pt sgd": ("bluefin", {"optimizer": "sgd"}),
+    "bluefin 1pt sgd eta=.001": ("bluefin", {"optimizer": "sgd", "eta": 0.001}),
     "bluefin 2pt rmsprop": ("bluefin", {"feedback": 2}),
     "bluefin 2pt sgd": ("bluefin", {"feedback": 2, "optimizer": "sgd"}),
     "bluefin 1pt, baseline": ("bluefin", {"baseline": "mean"}),
+    "autoscope h=1 2pt sgd": ("autoscope", TREE),
     "exponential_weights": ("exponential_weights", {}),
     "exponential_weights_slates": ("exponential_weights_slates", {}),
     "hybrid_solver (default)": ("hybrid_solver", {}),
     "hybrid_solver, README": ("hybrid_solver", {**SLATES, **TWO_POINT}),
+    "hybrid_solver, README, sgd": ("hybrid_solver", {**SLATES, **TWO_POINT_SGD}),
     "hybrid_solver, recommended": ("hybrid_solver", RECOMMENDED),
     "slates": ("slates", {}),
     "hopt tpe": ("hopt", {}),
@@ -65,43 +78,49 @@ COMPETITORS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "ddpg": ("ddpg", {"state_config": []}),
 }
 
+NOISE_SEED = 10_000
+"""Added to a run's seed: rewards are drawn apart from what the learner draws."""
+
 SLOW = {"bayesian_optimization": (3, 100), "ddpg": (3, 100)}
 """Seeds and rounds of those that take too long for more, as in the original's table."""
 
-ALSO_MEASURED = ("auto", "uniform_random", "Optuna TPE, default", "Optuna TPE, multivariate=False")
+ALSO_MEASURED: tuple[str, ...] = ("auto", "uniform_random", "Optuna TPE, default", "Optuna TPE, multivariate=False")
 ALSO_MEASURED += ("hybrid_solver, README", "hybrid_solver, recommended", "slates", "hopt tpe", "hopt anneal")
 
-ORIGINAL = {  # original-baseline.md: avg at 100, 300 and 1,000 rounds, last 50
+ORIGINAL: Mapping[str, Mapping[str, tuple[float | None, ...]]] = {  # avg at 100, 300, 1,000; last 50, inc, best
     "a": {
-        "uniform_random": (0.202, 0.197, 0.195, 0.187),
-        "identity": (0.377, 0.377, 0.377, 0.377),
-        "bluefin (default)": (0.210, 0.196, 0.149, 0.096),
-        "bluefin 1pt sgd": (0.196, 0.195, 0.191, 0.187),
-        "bluefin 2pt rmsprop": (0.153, 0.084, 0.036, 0.014),
-        "bluefin 2pt sgd": (0.246, 0.145, 0.058, 0.012),
-        "slates": (0.103, 0.083, 0.063, 0.044),
-        "hopt tpe": (0.121, 0.091, 0.063, 0.055),
-        "hopt anneal": (0.062, 0.044, 0.034, 0.023),
-        "ddpg": (0.091, None, None, 0.056),
-        "bayesian_optimization": (0.100, None, None, 0.041),
+        "uniform_random": (0.202, 0.197, 0.195, 0.187, 0.041, 0.010),
+        "identity": (0.377, 0.377, 0.377, 0.377, 0.377, 0.377),
+        "bluefin (default)": (0.210, 0.196, 0.149, 0.096, 0.089, 0.059),
+        "bluefin 1pt sgd": (0.196, 0.195, 0.191, 0.187, 0.036, 0.010),
+        "bluefin 1pt sgd eta=.001": (0.295, 0.249, 0.167, 0.107, 0.086, 0.052),
+        "bluefin 2pt rmsprop": (0.153, 0.084, 0.036, 0.014, 0.012, 0.001),
+        "bluefin 2pt sgd": (0.246, 0.145, 0.058, 0.012, 0.011, 0.002),
+        "autoscope h=1 2pt sgd": (0.240, 0.138, 0.054, 0.011, 0.010, 0.001),
+        "slates": (0.103, 0.083, 0.063, 0.044, 0.022, 0.004),
+        "hopt tpe": (0.121, 0.091, 0.063, 0.055, 0.023, 0.002),
+        "hopt anneal": (0.062, 0.044, 0.034, 0.023, 0.022, 0.013),
+        "ddpg": (0.091, None, None, 0.056, 0.037, 0.025),
+        "bayesian_optimization": (0.100, None, None, 0.041, 0.021, 0.011),
     },
     "b": {
-        "uniform_random": (0.374, 0.368, 0.366, 0.369),
-        "identity": (0.488, 0.488, 0.488, 0.488),
-        "hybrid_solver (default)": (0.384, 0.336, 0.266, 0.213),
-        "hybrid_solver, README": (0.344, 0.283, 0.213, 0.169),
-        "slates": (0.272, 0.215, 0.160, 0.128),
-        "hopt tpe": (0.276, 0.241, 0.189, 0.174),
-        "hopt anneal": (0.197, 0.146, 0.107, 0.088),
-        "ddpg": (0.372, None, None, 0.363),
-        "bayesian_optimization": (0.240, None, None, 0.196),
+        "uniform_random": (0.374, 0.368, 0.366, 0.369, 0.091, 0.049),
+        "identity": (0.488, 0.488, 0.488, 0.488, 0.488, 0.488),
+        "hybrid_solver (default)": (0.384, 0.336, 0.266, 0.213, 0.105, 0.060),
+        "hybrid_solver, README": (0.344, 0.283, 0.213, 0.169, 0.099, 0.062),
+        "hybrid_solver, README, sgd": (0.325, 0.271, 0.216, 0.166, 0.088, 0.067),
+        "slates": (0.272, 0.215, 0.160, 0.128, 0.065, 0.033),
+        "hopt tpe": (0.276, 0.241, 0.189, 0.174, 0.059, 0.019),
+        "hopt anneal": (0.197, 0.146, 0.107, 0.088, 0.084, 0.069),
+        "ddpg": (0.372, None, None, 0.363, 0.200, 0.194),
+        "bayesian_optimization": (0.240, None, None, 0.196, 0.081, 0.064),
     },
     "c": {
-        "uniform_random": (0.361, 0.364, 0.370, 0.370),
-        "identity": (0.250, 0.250, 0.250, 0.250),
-        "exponential_weights": (0.355, 0.298, 0.236, 0.195),
-        "exponential_weights_slates": (0.342, 0.269, 0.180, 0.113),
-        "slates": (0.213, 0.129, 0.077, 0.041),
+        "uniform_random": (0.361, 0.364, 0.370, 0.370, 0.000, 0.000),
+        "identity": (0.250, 0.250, 0.250, 0.250, 0.250, 0.250),
+        "exponential_weights": (0.355, 0.298, 0.236, 0.195, 0.000, 0.000),
+        "exponential_weights_slates": (0.342, 0.269, 0.180, 0.113, 0.000, 0.000),
+        "slates": (0.213, 0.129, 0.077, 0.041, 0.000, 0.000),
     },
 }
 
@@ -122,16 +141,17 @@ class Ours:
     def __init__(self, parameters: list[ValueType], name: str, args: Mapping[str, Any], seed: int) -> None:
         seeds = {} if name == "identity" else {"random_seed": seed}
         self._tuning = create_tuning_instance(parameters, name, {**args, **seeds})
+        self._context = Context({feature["name"]: 1.0 for feature in args.get("features", ())})
 
     def ask(self) -> tuple[Any, Mapping[str, ParameterValue]]:
-        request = self._tuning.ask()
+        request = self._tuning.ask(self._context)
         return request.id, request.prediction
 
     def tell(self, of: Any, reward: float) -> None:
         self._tuning.tell(of, reward)
 
     def recommend(self) -> Mapping[str, ParameterValue]:
-        return self._tuning.recommend()
+        return self._tuning.recommend(self._context)
 
 
 class Tpe:
@@ -152,7 +172,8 @@ class Tpe:
         self._study.tell(of, reward)
 
     def recommend(self) -> Mapping[str, ParameterValue]:
-        return dict(self._study.best_params)
+        best: Mapping[str, ParameterValue] = self._study.best_params
+        return best
 
     @staticmethod
     def _suggested(trial: Any, p: ValueType) -> Any:
@@ -175,24 +196,57 @@ class Job:
     switch: bool = False
 
 
-def play(job: Job) -> tuple[Job, NDArray[np.float64], float]:
-    """The regret of each round, and of what is recommended at the end."""
+Run: TypeAlias = tuple[NDArray[np.float64], float]
+"""The regret of each round, and of what is recommended at the end."""
+
+
+def play(job: Job) -> Run:
+    """Play a run."""
     problem: Synthetic | Measured = SYNTHETIC[job.problem]() if job.problem in SYNTHETIC else Measured(job.problem)
     if job.noise:
         problem.noise = job.noise
     name, args = COMPETITORS[job.competitor]
-    parameters, rng = problem.parameters(job.seed), np.random.default_rng(10_000 + job.seed)
+    parameters, rng = problem.parameters(job.seed), np.random.default_rng(NOISE_SEED + job.seed)
     learner: Learner = Tpe(parameters, args, job.seed) if name == "optuna" else Ours(parameters, name, args, job.seed)
-    regret, waiting = np.zeros(job.rounds), []
+    regret = np.zeros(job.rounds)
+    waiting: list[tuple[Any, float]] = []
     for t in range(job.rounds):
-        if job.switch and t == job.rounds // 2:
+        if job.switch and t == job.rounds // 2 and isinstance(problem, Synthetic):
             problem.moved = True
         of, prediction = learner.ask()
         regret[t] = problem.regret(prediction)
         waiting.append((of, problem.seen(prediction, rng)))
         if len(waiting) > job.delay:
             learner.tell(*waiting.pop(0))
-    return job, regret, problem.regret(learner.recommend())
+    return regret, problem.regret(learner.recommend())
+
+
+def attempt(job: Job) -> Run | str:
+    """Play a run, or say why not: one competitor's fault must not cost the others' results."""
+    try:
+        return play(job)
+    except MissingExtra as error:
+        return f"not available: {error}"
+    except Exception as error:  # noqa: BLE001 - a competitor's, of any kind
+        return f"{type(error).__name__}: {error}"
+
+
+def finished(todo: list[Job], processes: int) -> Iterator[tuple[Job, Run | str]]:
+    """Runs as they are finished. Stopped, it stops its processes."""
+    with ProcessPoolExecutor(processes, initializer=_leave_stopping_to_the_parent) as pool:
+        jobs_of = {pool.submit(attempt, job): job for job in todo}
+        try:
+            for future in as_completed(jobs_of):
+                yield jobs_of[future], future.result()
+        finally:
+            if not all(future.done() for future in jobs_of):
+                for child in multiprocessing.active_children():
+                    child.terminate()
+
+
+def _leave_stopping_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Results:
@@ -201,9 +255,9 @@ class Results:
     def __init__(self) -> None:
         self._runs: dict[tuple[Any, ...], list[tuple[int, NDArray[np.float64], float]]] = {}
 
-    def add(self, job: Job, regret: NDArray[np.float64], recommended: float) -> None:
+    def add(self, job: Job, run: Run) -> None:
         key = (job.competitor, job.problem, job.delay, job.noise, job.switch)
-        self._runs.setdefault(key, []).append((job.seed, regret, recommended))
+        self._runs.setdefault(key, []).append((job.seed, *run))
 
     def of(
         self, competitor: str, problem: str, delay: int = 0, noise: float = 0.0, *, switch: bool = False
@@ -211,33 +265,53 @@ class Results:
         runs = sorted(self._runs.get((competitor, problem, delay, noise, switch), []), key=lambda run: run[0])
         return (np.array([r for _, r, _ in runs]), np.array([x for _, _, x in runs])) if runs else None
 
+    def incumbents(self, competitor: str, problem: str) -> NDArray[np.float64]:
+        """Regret of the play with the highest reward seen, by seed: what was seen is drawn again."""
+        played = self._runs[competitor, problem, 0, 0.0, False]
+        return np.array([incumbent(regret, seed) for seed, regret, _ in sorted(played, key=lambda run: run[0])])
 
-def jobs(part: str, only: list[str], seeds: int, *, quick: bool) -> list[Job]:
+
+def incumbent(regret: NDArray[np.float64], seed: int) -> float:
+    """Regret of the play with the highest reward seen in a run of a synthetic problem; the first, of equal ones."""
+    noise = np.random.default_rng(NOISE_SEED + seed).normal(0, NOISE, len(regret))
+    return float(regret[np.argmax(np.clip(BEST - regret + noise, 0, 1))])
+
+
+def jobs(options: argparse.Namespace) -> list[Job]:
+    """What is to be played."""
+    only, problems = _words(options.only), _words(options.problems)
     names = [n for n in COMPETITORS if not only or any(word in n for word in only)]
-    rounds, short = (60, 40) if quick else (1000, 200)
+    long, short = (30, 20) if options.quick else (1000, 200)
+    long, short = options.rounds or long, options.rounds or short
+    seeds = range(1 if options.quick else options.seeds)
+    keys = [k for k in SYNTHETIC if not problems or k in problems]
+    tables = [t for t in (TABLES[1:2] if options.quick and not problems else TABLES) if not problems or t in problems]
+    conditions = (("measured", 0, 0.0), ("delay", 10, 0.0), ("delay", 100, 0.0), ("noise", 0, 0.05))
     found: list[Job] = []
-    if part in ("all", "synthetic"):
-        for name in names:
-            n, most = (1, 30) if quick and name in SLOW else SLOW.get(name, (seeds, rounds))
-            found += [Job(name, key, s, min(most, rounds)) for key in "abc" for s in range(n) if plays(name, key)]
-    tables = TABLES[1:2] if quick else TABLES
-    conditions = {"measured": (0, 0.0), "delay": (10, 0.0), "noise": (0, 0.05)}
     for name in names:
+        mine = [k for k in keys if plays(name, k)]
+        if options.part in ("all", "synthetic"):
+            most_seeds, most = SLOW.get(name, (len(seeds), long))
+            most = min(most, 12 if options.quick and name in SLOW else long)
+            found += [Job(name, k, s, most) for k in mine for s in seeds[:most_seeds]]
         if name not in ALSO_MEASURED:
             continue
-        for kind, (delay, noise) in conditions.items():
-            if part in ("all", kind):
-                found += [Job(name, t, s, short, delay, noise) for t in tables for s in range(seeds)]
-        if part in ("all", "delay") and not quick:
-            found += [Job(name, t, s, short, 100) for t in tables for s in range(seeds)]
-        if part in ("all", "switch"):
-            found += [Job(name, k, s, rounds, switch=True) for k in "abc" for s in range(seeds) if plays(name, k)]
+        for kind, delay, noise in conditions:
+            if options.part in ("all", kind) and delay < short:
+                found += [Job(name, t, s, short, delay, noise) for t in tables for s in seeds]
+        if options.part in ("all", "switch"):
+            found += [Job(name, k, s, long, switch=True) for k in mine for s in seeds]
     return found
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
 
 
 def plays(competitor: str, problem: str) -> bool:
     """Whether it takes the parameters of a synthetic problem."""
-    numbers, choices = competitor.startswith("bluefin"), competitor.startswith("exponential")
+    numbers = competitor.startswith(("bluefin", "autoscope"))
+    choices = competitor.startswith("exponential")
     return not ((numbers and problem != "a") or (choices and problem != "c"))
 
 
@@ -249,11 +323,13 @@ def synthetic_page(results: Results, key: str) -> str | None:
         regret, recommended = found
         at = [n for n in (100, 300, 1000) if n <= regret.shape[1]]
         row = [name, *(_spread(regret[:, :n].mean(axis=1)) for n in at), *["–"] * (3 - len(at))]
-        row += [_spread(regret[:, -50:].mean(axis=1)), _spread(regret.min(axis=1)), _spread(recommended)]
+        row += [_spread(x) for x in (regret[:, -50:].mean(axis=1), results.incumbents(name, key))]
+        row += [_spread(regret.min(axis=1)), _spread(recommended)]
         theirs = ORIGINAL[key].get(name)
         row += [" / ".join("–" if x is None else f"{x:.3f}" for x in theirs) if theirs else ""]
         rows.append(row)
-    head = ["algorithm", "avg 100", "avg 300", "avg 1000", "last", "best", "rec", "original: 100 / 300 / 1000 / last"]
+    head = ["algorithm", "avg 100", "avg 300", "avg 1000", "last", "inc", "best", "rec"]
+    head += ["original: avg 100 / 300 / 1000 / last / inc / best"]
     return table(head, rows) if rows else None
 
 
@@ -261,7 +337,7 @@ def switch_page(results: Results) -> str | None:
     rows = []
     for name in COMPETITORS:
         found = [results.of(name, key, switch=True) for key in "abc"]
-        if any(found):
+        if any(f is not None for f in found):
             rows.append([name, *("–" if f is None else _before_after(f[0]) for f in found)])
     head = ["algorithm", "(a) 100 rounds before / after / last", "(b)", "(c)"]
     return table(head, rows) if rows else None
@@ -274,19 +350,23 @@ def _before_after(regret: NDArray[np.float64]) -> str:
 
 
 def measured_page(results: Results, delay: int = 0, noise: float = 0.0) -> str | None:
+    found = {name: {t: f for t in TABLES if (f := results.of(name, t, delay, noise))} for name in ALSO_MEASURED}
+    tables = [t for t in TABLES if any(t in of for of in found.values())]
     rows = []
-    for name in ALSO_MEASURED:
-        found = [f for t in TABLES if (f := results.of(name, t, delay, noise)) is not None]
-        if len(found) < len(TABLES):
+    for name, of in found.items():
+        if not of:
             continue
-        q = [_spread(regret.mean(axis=1), 2) for regret, _ in found]
-        worse = np.mean([(regret > 1 + 1e-9).mean() for regret, _ in found])
-        last = _geometric([float(regret[:, -20:].mean()) for regret, _ in found])
-        recommended = _geometric([float(r.mean()) for _, r in found])
-        mean = _geometric([float(regret.mean()) for regret, _ in found])
-        rows.append([name, *q, f"{mean:.2f}", f"{worse:.1%}", f"{last:.2f}", f"{recommended:.2f}"])
-    head = ["algorithm", *TABLES, "all", "worse", "last 20", "recommended"]
-    return table(head, rows) if rows else None
+        row = [name, *(_spread(of[t][0].mean(axis=1), 2) if t in of else "–" for t in tables)]
+        rows.append(row + (_over_tables(list(of.values())) if len(of) == len(tables) else ["–"] * 4))
+    return table(["algorithm", *tables, "all", "worse", "last 20", "recommended"], rows) if rows else None
+
+
+def _over_tables(found: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> list[str]:
+    mean = _geometric([float(regret.mean()) for regret, _ in found])
+    worse = np.mean([(regret > 1 + 1e-9).mean() for regret, _ in found])
+    last = _geometric([float(regret[:, -20:].mean()) for regret, _ in found])
+    recommended = _geometric([float(r.mean()) for _, r in found])
+    return [f"{mean:.2f}", f"{worse:.1%}", f"{last:.2f}", f"{recommended:.2f}"]
 
 
 def _geometric(x: list[float]) -> float:
@@ -319,9 +399,9 @@ def page(results: Results) -> str:
 
 def picture(results: Results) -> None:
     """Mean q so far, by round, of some competitors on each measured system."""
-    import matplotlib  # noqa: PLC0415
+    import matplotlib as mpl  # noqa: PLC0415
 
-    matplotlib.use("agg")
+    mpl.use("agg")
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
     figure, axes = plt.subplots(1, len(TABLES), figsize=(15, 3.4), layout="constrained")
@@ -340,57 +420,88 @@ def picture(results: Results) -> None:
 
 
 def main() -> None:
+    options = _arguments()
+    todo, kept, results = jobs(options), read(options.keep), Results()
+    for job in todo:
+        if job in kept:
+            results.add(job, kept[job])
+    new = [job for job in todo if job not in kept]
+    failed, stopped = {}, ""
+    stop_on_signals()
+    try:
+        for i, (job, run) in enumerate(finished(new, options.processes), 1):
+            if isinstance(run, str):
+                failed[job.competitor] = run
+            else:
+                results.add(job, run)
+                keep(options.keep, job, run)
+            print(f"\r{i} of {len(new)} runs", end="", file=sys.stderr, flush=True)
+    except (KeyboardInterrupt, BrokenProcessPool) as error:
+        stopped = "stopped" if isinstance(error, KeyboardInterrupt) else f"stopped: {error}"
+        print(f"\n{stopped}; what there is follows", file=sys.stderr)
+    print(file=sys.stderr)
+    found = page(results)
+    print(found)
+    print("".join(f"\n{name}: {reason}\n" for name, reason in failed.items()), end="")
+    complete = options.part == "all" and not (options.only or options.problems or options.rounds or options.quick)
+    if complete and not failed and not stopped:
+        write(results, found, options.seeds)
+    if options.json:
+        figures = {"runs": len(todo), "mean_regret": summary(results, todo)}
+        print(json.dumps(figures | {"failed": failed, "stopped": bool(stopped)}))
+    sys.exit(1 if failed or stopped else 0)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few short runs: only to see that it works")
     parser.add_argument("--json", action="store_true", help="the figures as JSON, on the last line")
     parser.add_argument("--only", default="", help="competitors whose names contain one of these, by commas")
+    parser.add_argument("--problems", "--tables", default="", help="a, b, c or names of tables, by commas")
     parser.add_argument("--part", default="all", choices=("all", "synthetic", "measured", "delay", "noise", "switch"))
+    parser.add_argument("--rounds", type=int, help="of every run, instead of 1,000 and 200")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
-    parser.add_argument("--keep", type=Path, help="a file of finished runs: those in it are not played again")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        help="a file of finished runs: those in it are not played again. It does not know when an algorithm changed",
+    )
     options = parser.parse_args()
-    only = [word for word in options.only.split(",") if word]
-    todo = jobs(options.part, only, 1 if options.quick else options.seeds, quick=options.quick)
-    kept = read(options.keep)
-    results = Results()
-    for job in todo:
-        if job in kept:
-            results.add(job, *kept[job])
-    new = [job for job in todo if job not in kept]
-    try:
-        with multiprocessing.Pool(options.processes) as pool:
-            for i, result in enumerate(pool.imap_unordered(play, new), 1):
-                results.add(*result)
-                keep(options.keep, *result)
-                print(f"\r{i} of {len(new)} runs", end="", file=sys.stderr, flush=True)
-    except KeyboardInterrupt:
-        print("\nstopped: what there is follows", file=sys.stderr)
-    print(file=sys.stderr)
-    print(page(results))
-    if not options.quick and not only and options.part == "all":
-        FOLDER.mkdir(exist_ok=True)
-        picture(results)
-        about = "\n\n".join((__doc__ or "").split("\n\n")[:-1])
-        made = f"{options.seeds} seeds ({', '.join(SLOW)}: 3 seeds and 100 rounds). "
-        made += machine("numpy", "optuna", "torch") + " Made by `python benchmarks/regret.py`."
-        curves = "![Mean q so far on the measured systems](regret.png)"
-        (FOLDER / "regret.md").write_text(f"# Regret\n\n{about}\n\n{made}\n\n{curves}\n\n{page(results)}\n")
-    if options.json:
-        print(json.dumps({"runs": len(todo), "mean_regret": summary(results, todo)}))
+    if unknown := set(_words(options.problems)) - {*SYNTHETIC, *TABLES}:
+        parser.error(f"there is no problem {', '.join(sorted(unknown))}; there are {', '.join((*SYNTHETIC, *TABLES))}")
+    return options
 
 
-def keep(file: Path | None, job: Job, regret: NDArray[np.float64], recommended: float) -> None:
+def write(results: Results, found: str, seeds: int) -> None:
+    """The page, and its picture."""
+    FOLDER.mkdir(exist_ok=True)
+    picture(results)
+    about = "\n\n".join((__doc__ or "").split("\n\n")[:-1])
+    made = f"{seeds} seeds ({', '.join(SLOW)}: 3 seeds and 100 rounds). "
+    made += machine("numpy", "optuna", "torch") + " Made by `python benchmarks/regret.py`."
+    curves = "![Mean q so far on the measured systems](regret.png)"
+    (FOLDER / "regret.md").write_text(f"# Regret\n\n{about}\n\n{made}\n\n{curves}\n\n{found}\n")
+
+
+def keep(file: Path | None, job: Job, run: Run) -> None:
     """Add a run to a file, one line of JSON."""
     if file is not None:
+        regret, recommended = run
         with file.open("a") as lines:
             lines.write(json.dumps([asdict(job), [round(x, 6) for x in regret.tolist()], recommended]) + "\n")
 
 
-def read(file: Path | None) -> dict[Job, tuple[NDArray[np.float64], float]]:
-    """The runs in a file."""
-    lines = file.read_text().splitlines() if file is not None and file.exists() else []
-    runs = (json.loads(line) for line in lines)
-    return {Job(**job): (np.array(regret), recommended) for job, regret, recommended in runs}
+def read(file: Path | None) -> dict[Job, Run]:
+    """The runs in a file. A line that was cut off when a run was killed is left out, and its run played again."""
+    found = {}
+    for line in file.read_text().splitlines() if file is not None and file.exists() else []:
+        try:
+            job, regret, recommended = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        found[Job(**job)] = (np.array(regret), recommended)
+    return found
 
 
 def summary(results: Results, todo: list[Job]) -> dict[str, float]:

@@ -1,0 +1,300 @@
+"""The benchmarks: they run, their problems are what they say, and what is stopped shows what it has."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from oppertune.core.values import Categorical, Integer, Real
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+PAGES = ROOT / "docs" / "benchmarks"
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """Imports a script as it is imported beside the others."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, os.environ.get(name, "1"))  # regret.py sets them for its processes
+    yield import_module
+    for name in ("pages", "problems", "regret"):
+        sys.modules.pop(name, None)
+
+
+def run(script, *options):
+    command = [sys.executable, BENCHMARKS / script, "--quick", "--json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done, json.loads(done.stdout.splitlines()[-1])
+
+
+def written():
+    return {page: page.stat().st_mtime_ns for page in PAGES.iterdir()}
+
+
+# ---- they run -------------------------------------------------------------------------------------------------------
+
+
+def test_latency_measures_every_row():
+    before = written()
+    done, found = run("latency.py")
+    assert done.returncode == 0, done.stderr
+    assert not found["stopped"]
+    not_run = {row["name"] for row in found["rows"] if "us" not in row}
+    assert not_run == {"exponential_weights K=4^10"}, "the original could not either"
+    assert all(row["ratio"] > 0 for row in found["rows"] if "original_us" in row)
+    assert written() == before
+
+
+def test_regret_plays_every_competitor_under_every_condition(benchmark):
+    before = written()
+    done, found = run("regret.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not found["stopped"]
+    assert found["failed"] == {}
+    played = {name.split(" | ")[0] for name in found["mean_regret"]}
+    assert played == set(benchmark("regret").COMPETITORS)
+    for title in ("problem (a)", "problem (b)", "problem (c)", "systems\n", "10 rounds late", "5 % noise", "optimum"):
+        assert title in done.stdout
+    assert written() == before
+
+
+def test_stopped_it_prints_what_it_has_and_writes_no_page(tmp_path):
+    before = written()
+    command = [sys.executable, BENCHMARKS / "regret.py", "--json", "--only", "uniform_random", "--seeds", "100"]
+    with subprocess.Popen(
+        [*command, "--rounds", "300", "--keep", tmp_path / "runs"], stdout=-1, stderr=-1, text=True
+    ) as process:
+        try:
+            process.stderr.read(1)  # the first run is over
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert "stopped" in err
+    assert "Traceback" not in err
+    found = json.loads(out.splitlines()[-1])
+    assert found["stopped"]
+    assert found["mean_regret"]
+    assert 0 < len((tmp_path / "runs").read_text().splitlines()) < found["runs"]
+    assert "| uniform_random |" in out
+    assert written() == before
+
+
+# ---- what they play -------------------------------------------------------------------------------------------------
+
+
+def configuration(system, row):
+    """A row of a measured table as a prediction."""
+    values = {}
+    for p, levels, x in zip(system.parameters(0), system.levels, row.tolist(), strict=True):
+        values[p.name] = {Categorical: str, Integer: lambda x, at=levels: at.tolist().index(x), Real: float}[type(p)](x)
+    return values
+
+
+@pytest.mark.parametrize("name", ["hsqldb", "llvm", "postgresql", "redis", "storm_wordcount"])
+def test_a_measured_system_answers_as_its_table(benchmark, name):
+    system = benchmark("problems").Measured(name)
+    best, worst = system.rewards.argmax(), system.rewards.argmin()
+    assert system.regret(configuration(system, system.rows[best])) == 0
+    for i in (0, worst, len(system.rows) - 1):
+        assert system.reward(configuration(system, system.rows[i])) == system.rewards[i]
+    assert len(np.unique(system.rows, axis=0)) == len(system.rows), "one row for a configuration"
+    assert np.median([(system.best - r) / (system.best - system.median) for r in system.rewards]) == pytest.approx(1)
+    assert (system.rewards.min(), system.rewards.max()) == (0, 1)
+    kinds = [2 if isinstance(p, Categorical) else 12 if isinstance(p, Integer) else 13 for p in system.parameters(0)]
+    assert kinds == [2 if len(x) == 2 else 12 if len(x) <= 12 else 13 for x in system.levels]
+
+
+def test_less_is_better_where_a_table_says_so_and_a_workload_that_was_lost_is_its_first(benchmark):
+    system = benchmark("problems").Measured("postgresql")
+    assert len(system.rows) == 864
+    lines = (line.split(",") for line in _unpacked("postgresql"))
+    goal = next(lines).index("Performance-")
+    first = {}
+    for line in lines:
+        first.setdefault(tuple(map(float, line[:goal] + line[goal + 1 :])), float(line[goal]))
+    order = np.argsort([first[tuple(row)] for row in system.rows.tolist()])
+    assert (np.diff(system.rewards[order]) <= 0).all()
+
+
+def test_rewards_are_scaled_between_the_1st_and_99th_percentile_and_two_goals_are_averaged(benchmark):
+    def scaled(x):
+        low, high = np.quantile(x, 0.01), np.quantile(x, 0.99)
+        return np.minimum(np.maximum((x - low) / (high - low), 0), 1)
+
+    for name, signs in (("llvm", {"PERF-": -1}), ("storm_wordcount", {"Throughput+": 1, "Latency-": -1})):
+        head, *lines = (line.split(",") for line in _unpacked(name))
+        columns = dict(zip(head, np.array(lines, float).T, strict=True))
+        expected = np.mean([scaled(sign * columns[goal]) for goal, sign in signs.items()], axis=0)
+        expected = scaled(expected) if len(signs) > 1 else expected
+        assert benchmark("problems").Measured(name).rewards == pytest.approx(expected)
+
+
+def _unpacked(name):
+    return gzip.decompress((BENCHMARKS / "data" / f"{name}.csv.gz").read_bytes()).decode().split()
+
+
+def test_a_configuration_that_is_not_in_the_table_stands_for_the_nearest_row(benchmark):
+    system = benchmark("problems").Measured("redis")
+    near = configuration(system, system.rows[7])
+    name, levels = next((n, x) for n, x in zip(system.names, system.levels, strict=True) if len(x) > 12)
+    others = system.levels[system.names.index(name)]
+    gap = np.diff(others).min()
+    near[name] += 0.01 * gap if near[name] < levels[-1] else -0.01 * gap
+    assert system.reward(near) == system.rewards[7]
+
+
+def test_the_declared_configuration_is_a_row_that_the_seed_draws(benchmark):
+    system = benchmark("problems").Measured("storm_wordcount")
+    declared = [{p.name: p.val for p in system.parameters(seed)} for seed in range(10)]
+    assert declared[3] == {p.name: p.val for p in system.parameters(3)}
+    assert len({tuple(d.values()) for d in declared}) > 5
+    rows = [configuration(system, row) for row in system.rows]
+    assert all(d in rows for d in declared)
+
+
+@pytest.mark.parametrize(("key", "best", "moved"), [("a", 0.85, 0.85), ("b", 0.85, 0.85), ("c", 0.85, 0.85)])
+def test_the_optimum_of_a_synthetic_problem_is_known_and_moves(benchmark, key, best, moved):
+    problems = benchmark("problems")
+    problem = problems.SYNTHETIC[key]()
+    at = [optimum(problems, turned) for turned in (False, True)]
+    assert problem.reward(at[0]) == pytest.approx(best)
+    problem.moved = True
+    assert problem.reward(at[0]) < best - 0.05
+    assert problem.reward(at[1]) == pytest.approx(moved)
+    assert problem.regret(at[1]) == pytest.approx(0)
+
+
+def optimum(problems, moved):
+    """The best configuration of all three problems."""
+    bowl = problems.Quadratic.optimum
+    found = {f"p{i}": x for i, x in enumerate((1 - bowl if moved else bowl).tolist())}
+    table = problems.Choices.table[::-1, ::-1, ::-1] if moved else problems.Choices.table
+    chosen = [int(i) for i in np.unravel_index(table.argmax(), table.shape)]
+    found |= {f"c{i}": problems.CATEGORIES[k] for i, k in enumerate(chosen)}
+    i0, i1, i2, r0, r1 = problems.Mixed.targets[chosen[2]].tolist()
+    return found | {"i0": int(i0), "i1": int(i1), "i2": int(i2), "r0": r0, "r1": r1}
+
+
+# ---- how they play --------------------------------------------------------------------------------------------------
+
+
+class Recorder:
+    """Plays the declared configuration, and keeps in which order it was asked and told."""
+
+    def __init__(self, parameters, *args):
+        self.declared, self.script, self.rewards, self.asked = {p.name: p.val for p in parameters}, [], [], 0
+        Recorder.last = self
+
+    def ask(self):
+        self.asked += 1
+        self.script.append(f"ask {self.asked}")
+        return self.asked, self.declared
+
+    def tell(self, of, reward):
+        self.script.append(f"tell {of}")
+        self.rewards.append(reward)
+
+    def recommend(self):
+        return self.declared
+
+
+def test_a_late_reward_comes_after_as_many_more_rounds(benchmark, monkeypatch):
+    regret = benchmark("regret")
+    monkeypatch.setattr(regret, "Ours", Recorder)
+    regret.play(regret.Job("auto", "a", 0, 4, delay=2))
+    assert Recorder.last.script == ["ask 1", "ask 2", "ask 3", "tell 1", "ask 4", "tell 2"]
+
+
+def test_noise_is_told_and_not_counted(benchmark, monkeypatch):
+    regret = benchmark("regret")
+    monkeypatch.setattr(regret, "Ours", Recorder)
+    played, _ = regret.play(regret.Job("auto", "llvm", 0, 300, noise=0.05))
+    assert len(set(played)) == 1
+    assert np.std(Recorder.last.rewards) == pytest.approx(0.05, rel=0.2)
+
+
+def test_the_optimum_moves_at_half_of_the_rounds(benchmark, monkeypatch):
+    regret = benchmark("regret")
+    monkeypatch.setattr(regret, "Ours", Recorder)
+    played, _ = regret.play(regret.Job("auto", "a", 0, 6, switch=True))
+    assert len(set(played[:3])) == len(set(played[3:])) == 1
+    assert played[2] != played[3]
+
+
+def test_the_incumbent_is_the_play_with_the_highest_reward_seen(benchmark, monkeypatch):
+    regret = benchmark("regret")
+    seen = []
+
+    class Wanderer(Recorder):
+        def ask(self):
+            self.declared = dict.fromkeys(self.declared, (self.asked * 0.37) % 1)
+            return super().ask()
+
+    monkeypatch.setattr(regret, "Ours", Wanderer)
+    for seed in range(5):
+        played, _ = regret.play(regret.Job("auto", "a", seed, 50))
+        seen = Recorder.last.rewards
+        assert regret.incumbent(played, seed) == played[np.argmax(seen)]
+
+
+def test_a_competitor_that_fails_says_why_and_costs_no_other_its_results(benchmark, monkeypatch):
+    regret = benchmark("regret")
+    monkeypatch.setattr(regret, "COMPETITORS", {**regret.COMPETITORS, "broken": ("no such algorithm", {})})
+    assert "no such algorithm" in regret.attempt(regret.Job("broken", "a", 0, 3))
+    assert len(regret.attempt(regret.Job("identity", "a", 0, 3))[0]) == 3
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_page_is_written_by_a_full_run_that_was_not_stopped(benchmark, monkeypatch, tmp_path, capsys, stopped):
+    regret = benchmark("regret")
+
+    def finished(todo, _):
+        for i, job in enumerate(todo):
+            if stopped and i == 4:
+                raise KeyboardInterrupt
+            yield job, (np.linspace(1, 0, job.rounds), 0.0)
+
+    monkeypatch.setattr(regret, "finished", finished)
+    monkeypatch.setattr(regret, "stop_on_signals", lambda: None)
+    monkeypatch.setattr(regret, "FOLDER", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["regret.py", "--seeds", "2"])
+    with pytest.raises(SystemExit) as ended:
+        regret.main()
+    assert ended.value.code == int(stopped)
+    assert {page.name for page in tmp_path.iterdir()} == (set() if stopped else {"regret.md", "regret.png"})
+    assert "| auto | 0.950±0.000 |" in capsys.readouterr().out
+
+
+def test_a_system_left_out_is_left_out_of_no_mean(benchmark):
+    regret = benchmark("regret")
+    results = regret.Results()
+    for name, tables in (("auto", ("llvm", "redis")), ("slates", ("llvm",))):
+        for t in tables:
+            results.add(regret.Job(name, t, 0, 2), (np.array([0.25, 0.25]) if t == "llvm" else np.ones(2), 0.5))
+    head, _, auto, slates = regret.measured_page(results).splitlines()
+    assert head == "| algorithm | llvm | redis | all | worse | last 20 | recommended |"
+    assert auto == "| auto | 0.25±0.00 | 1.00±0.00 | 0.50 | 0.0% | 0.50 | 0.50 |", "means over tables are geometric"
+    assert slates == "| slates | 0.25±0.00 | – | – | – | – | – |"
+
+
+def test_runs_that_were_kept_are_read_again_but_not_one_cut_off(benchmark, tmp_path):
+    regret = benchmark("regret")
+    jobs = [regret.Job("identity", "a", seed, 3, delay=1) for seed in range(2)]
+    for job in jobs:
+        regret.keep(tmp_path / "runs", job, regret.play(job))
+    text = (tmp_path / "runs").read_text()
+    (tmp_path / "runs").write_text(text[:-10])
+    kept = regret.read(tmp_path / "runs")
+    assert list(kept) == jobs[:1]
+    assert kept[jobs[0]][0] == pytest.approx(regret.play(jobs[0])[0], abs=1e-6)
