@@ -195,6 +195,9 @@ class Algorithm(ABC):
         self.params: tuple[ValueType, ...] = tuple(
             p if untransformed else self.__transformers[p.name].transformed for p in tuned
         )
+        self.__inverses = [
+            (n, t.value.snap if untransformed else t.inverse_transform) for n, t in self.__transformers.items()
+        ]
         self.__declared: PredictionType = {p.name: p.val for p in self._raw_params}
         self.__fingerprint = _fingerprint(self._raw_params)
         self.__iteration = 0
@@ -521,7 +524,7 @@ class Algorithm(ABC):
         response = self._predict(request)
         request.prediction = self._legal(response.prediction)
         request.metadata = response.metadata
-        self.__requests.open(request)
+        self.__requests.admit(request)
         return request
 
     def _legal(self, prediction: Mapping[str, Any] | None) -> PredictionType:
@@ -529,11 +532,9 @@ class Algorithm(ABC):
         if prediction is None:
             return {name: self.__declared[name] for name in self.__transformers}
         legal: PredictionType = {}
-        untransformed = self.capabilities.requires_untransformed_parameters
-        for name, transformer in self.__transformers.items():
+        for name, inverse in self.__inverses:
             try:
-                y = prediction[name]
-                legal[name] = transformer.value.snap(y) if untransformed else transformer.inverse_transform(y)
+                legal[name] = inverse(prediction[name])
             except (KeyError, IndexError, InvalidInput) as error:
                 raise AlgorithmFault(f"{type(self).__name__} predicted no legal value of {name!r}: {error}") from error
         return legal

@@ -281,7 +281,7 @@ def jobs(options: argparse.Namespace) -> list[Job]:
     """What is to be played."""
     only, problems = _words(options.only), _words(options.problems)
     names = [n for n in COMPETITORS if not only or any(word in n for word in only)]
-    long, short = (30, 20) if options.quick else (1000, 200)
+    long, short = (20, 15) if options.quick else (1000, 200)
     long, short = options.rounds or long, options.rounds or short
     seeds = range(1 if options.quick else options.seeds)
     keys = [k for k in SYNTHETIC if not problems or k in problems]
@@ -292,7 +292,7 @@ def jobs(options: argparse.Namespace) -> list[Job]:
         mine = [k for k in keys if plays(name, k)]
         if options.part in ("all", "synthetic"):
             most_seeds, most = SLOW.get(name, (len(seeds), long))
-            most = min(most, 12 if options.quick and name in SLOW else long)
+            most = min(most, 11 if options.quick else long)
             found += [Job(name, k, s, most) for k in mine for s in seeds[:most_seeds]]
         if name not in ALSO_MEASURED:
             continue
@@ -322,13 +322,13 @@ def synthetic_page(results: Results, key: str) -> str | None:
             continue
         regret, recommended = found
         at = [n for n in (100, 300, 1000) if n <= regret.shape[1]]
-        row = [name, *(_spread(regret[:, :n].mean(axis=1)) for n in at), *["–"] * (3 - len(at))]
+        row = [name, str(len(regret)), *(_spread(regret[:, :n].mean(axis=1)) for n in at), *["–"] * (3 - len(at))]
         row += [_spread(x) for x in (regret[:, -50:].mean(axis=1), results.incumbents(name, key))]
         row += [_spread(regret.min(axis=1)), _spread(recommended)]
         theirs = ORIGINAL[key].get(name)
         row += [" / ".join("–" if x is None else f"{x:.3f}" for x in theirs) if theirs else ""]
         rows.append(row)
-    head = ["algorithm", "avg 100", "avg 300", "avg 1000", "last", "inc", "best", "rec"]
+    head = ["algorithm", "seeds", "avg 100", "avg 300", "avg 1000", "last", "inc", "best", "rec"]
     head += ["original: avg 100 / 300 / 1000 / last / inc / best"]
     return table(head, rows) if rows else None
 
@@ -338,8 +338,9 @@ def switch_page(results: Results) -> str | None:
     for name in COMPETITORS:
         found = [results.of(name, key, switch=True) for key in "abc"]
         if any(f is not None for f in found):
-            rows.append([name, *("–" if f is None else _before_after(f[0]) for f in found)])
-    head = ["algorithm", "(a) 100 rounds before / after / last", "(b)", "(c)"]
+            seeds = min(len(f[0]) for f in found if f is not None)
+            rows.append([name, str(seeds), *("–" if f is None else _before_after(f[0]) for f in found)])
+    head = ["algorithm", "seeds", "(a) 100 rounds before / after / last", "(b)", "(c)"]
     return table(head, rows) if rows else None
 
 
@@ -356,9 +357,10 @@ def measured_page(results: Results, delay: int = 0, noise: float = 0.0) -> str |
     for name, of in found.items():
         if not of:
             continue
-        row = [name, *(_spread(of[t][0].mean(axis=1), 2) if t in of else "–" for t in tables)]
+        row = [name, str(min(len(regret) for regret, _ in of.values()))]
+        row += [_spread(of[t][0].mean(axis=1), 2) if t in of else "–" for t in tables]
         rows.append(row + (_over_tables(list(of.values())) if len(of) == len(tables) else ["–"] * 4))
-    return table(["algorithm", *tables, "all", "worse", "last 20", "recommended"], rows) if rows else None
+    return table(["algorithm", "seeds", *tables, "all", "worse", "last 20", "recommended"], rows) if rows else None
 
 
 def _over_tables(found: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> list[str]:
@@ -478,7 +480,7 @@ def write(results: Results, found: str, seeds: int) -> None:
     FOLDER.mkdir(exist_ok=True)
     picture(results)
     about = "\n\n".join((__doc__ or "").split("\n\n")[:-1])
-    made = f"{seeds} seeds ({', '.join(SLOW)}: 3 seeds and 100 rounds). "
+    made = f"{seeds} seeds, but where a row says otherwise ({', '.join(SLOW)}: 100 rounds). "
     made += machine("numpy", "optuna", "torch") + " Made by `python benchmarks/regret.py`."
     curves = "![Mean q so far on the measured systems](regret.png)"
     (FOLDER / "regret.md").write_text(f"# Regret\n\n{about}\n\n{made}\n\n{curves}\n\n{found}\n")

@@ -71,6 +71,10 @@ class RequestManager(Generic[R]):
             TooManyRequests: The bound is reached.
         """
         self.check_room(request.id)
+        self.admit(request)
+
+    def admit(self, request: R) -> None:
+        """Add a request for which :meth:`check_room` found room, as the newest of its context."""
         self._by_id[request.id] = request
         self._by_context.setdefault(request.context.id, {})[request.id] = request
 

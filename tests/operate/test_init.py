@@ -232,11 +232,6 @@ class TestCommand:
             (["shop", "-p", "n=1:1..9", "--aggregate", "p1000"], ExitCode.USAGE, "aggregate"),
             (["shop", "-p", "n=1:1..9", "--scale", "0"], ExitCode.USAGE, "scale"),
             (["shop", "-p", "n=1:1..9", "-o", "no/such/folder.yaml"], ExitCode.USAGE, "cannot write"),
-            (
-                ["shop", *(x for i in range(4) for x in ("-p", f"c{i}=0:0,1,2,3,4,5,6,7,8,9"))],
-                ExitCode.INVALID,
-                "exponential_weights_slates",
-            ),
         ],
     )
     def test_nothing_is_written_where_something_is_wrong(self, call, here, arguments, code, said):

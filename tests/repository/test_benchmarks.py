@@ -273,7 +273,7 @@ def test_a_page_is_written_by_a_full_run_that_was_not_stopped(benchmark, monkeyp
         regret.main()
     assert ended.value.code == int(stopped)
     assert {page.name for page in tmp_path.iterdir()} == (set() if stopped else {"regret.md", "regret.png"})
-    assert "| auto | 0.950±0.000 |" in capsys.readouterr().out
+    assert "| auto | 2 | 0.950±0.000 |" in capsys.readouterr().out
 
 
 def test_a_system_left_out_is_left_out_of_no_mean(benchmark):
@@ -283,9 +283,9 @@ def test_a_system_left_out_is_left_out_of_no_mean(benchmark):
         for t in tables:
             results.add(regret.Job(name, t, 0, 2), (np.array([0.25, 0.25]) if t == "llvm" else np.ones(2), 0.5))
     head, _, auto, slates = regret.measured_page(results).splitlines()
-    assert head == "| algorithm | llvm | redis | all | worse | last 20 | recommended |"
-    assert auto == "| auto | 0.25±0.00 | 1.00±0.00 | 0.50 | 0.0% | 0.50 | 0.50 |", "means over tables are geometric"
-    assert slates == "| slates | 0.25±0.00 | – | – | – | – | – |"
+    assert head == "| algorithm | seeds | llvm | redis | all | worse | last 20 | recommended |"
+    assert auto == "| auto | 1 | 0.25±0.00 | 1.00±0.00 | 0.50 | 0.0% | 0.50 | 0.50 |", "means over tables are geometric"
+    assert slates == "| slates | 1 | 0.25±0.00 | – | – | – | – | – |"
 
 
 def test_runs_that_were_kept_are_read_again_but_not_one_cut_off(benchmark, tmp_path):
