@@ -33,7 +33,7 @@ Configuration: TypeAlias = Mapping[str, Any]
 Told: TypeAlias = tuple[Configuration, float | None]
 """A configuration and its reward, None where it is not known yet."""
 
-MOST_OPEN = 20
+_MOST_OPEN = 20
 """Open requests that a sampler is told of, the newest: with all of them it would learn more of them than of rewards."""
 
 _LONG_AGO = datetime.fromtimestamp(0, tz=UTC)
@@ -174,6 +174,10 @@ class AskTell(Algorithm):
     def _next(self) -> Array:
         """The point to play next, shape (D,)."""
 
+    def _point(self, prediction: PredictionType) -> Array:
+        """The point of a configuration in own units, shape (D,)."""
+        return self._space.encode(self._transformed(prediction))
+
     def _anywhere(self) -> Array:
         """A point drawn uniformly, shape (D,)."""
         point: Array = self._space.random(self._rng, 1)[0]
@@ -193,13 +197,12 @@ class AskTell(Algorithm):
 
     def _waiting(self, reward: float | None) -> list[Told]:
         """What is open, with the reward that it is taken to bring; None to leave that to the sampler."""
-        return [(self._space.decode(point), reward) for point in list(self._open.values())[-MOST_OPEN:]]
+        return [(self._space.decode(point), reward) for point in list(self._open.values())[-_MOST_OPEN:]]
 
     def _suggested(self, sampler: BaseSampler, told: Iterable[Told]) -> Array:
         """The point that a sampler suggests, integers rounded."""
         point = self._space.encode(suggestion(sampler, self._distributions, told))
-        highest = np.where(self._space.categorical, np.inf, 1.0)
-        on_levels: Array = self._space.on_levels(np.clip(point, 0.0, highest)[None])[0]
+        on_levels: Array = self._space.on_levels(point[None])[0]
         return on_levels
 
     def _predict(self, tuning_request: _TuningRequest) -> _PredictResponse:  # noqa: ARG002
@@ -223,8 +226,7 @@ class AskTell(Algorithm):
 
     def _learn(self, prediction: PredictionType, reward: float) -> None:
         if self.params:
-            point = self._space.encode(self._transformed(prediction))
-            self._points = np.vstack([self._points, point])[-self._history :]
+            self._points = np.vstack([self._points, self._point(prediction)])[-self._history :]
             self._rewards = np.append(self._rewards, reward)[-self._history :]
 
     def _restore(self, state: Mapping[str, Any]) -> None:
