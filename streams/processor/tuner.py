@@ -194,8 +194,8 @@ class Tuner:
         if event.leaving:
             return
         scope = self._scope(context)
+        self._changed_scopes.add(scope.scope)  # before anything that may refuse the event when part of it is noted
         scopes.see(self.spec, scope, event, now_ms, event.ttl_s or self.spec.presence_s)
-        self._changed_scopes.add(scope.scope)
         if scope.open is not None and scope.open.id == event.request_id and now_ms <= scopes.deadline_ms(scope.open):
             scopes.activate(self.spec, scope.open, event.instance, now_ms)
         if scope.open is None:
@@ -218,9 +218,9 @@ class Tuner:
             if fate.disposition in {"late", "settling", "superseded"}:
                 _note_missed(outcome, event, fate, now_ms)
             raise
+        self._changed_scopes.add(scope.scope)  # a duplicate is refused, and a sign of life all the same
         scopes.see(self.spec, scope, event, now_ms, self.spec.presence_s)
         scopes.measure(self.spec, request, event, now_ms)
-        self._changed_scopes.add(scope.scope)
         if scopes.measured_enough(self.spec, scope, request, now_ms):
             self._close_measured(scope, request, now_ms, outcome)
 
