@@ -73,6 +73,15 @@ def test_open_requests_count_so_that_many_asks_differ():
     assert len(set(asked)) >= 9
 
 
+def test_asks_before_any_reward_are_not_all_near_the_declared_configuration():
+    switches = [Categorical.switch(f"s{i}", val=False) for i in range(20)]
+    learner = Surrogate(switches, random_seed=1)
+    changed = [sum(x == "on" for x in learner.ask().prediction.values()) for _ in range(15)]
+    assert changed[0] == 0
+    assert max(changed[:3]) <= 3
+    assert np.mean(changed[3:]) > 6
+
+
 def test_with_answers_late_it_still_learns():
     assert np.mean(play(Surrogate(SYSTEM, random_seed=1), 80, delay=10)[40:]) > 0.9
 

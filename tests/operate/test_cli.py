@@ -61,7 +61,7 @@ def test_what_the_algorithm_refuses_is_told_before_anything_is_published(changes
     number = [{"name": "pool", "type": "integer", "val": 10, "min": 1, "max": 100}]
     many = [
         {"name": f"c{i}", "type": "categorical", "val": "0", "categories": [str(k) for k in range(10)]}
-        for i in range(4)
+        for i in range(5)
     ]
     spec = {"name": "t", "parameters": number, **changes}
     spec["parameters"] = many if spec["parameters"] == "categories" else number

@@ -195,7 +195,7 @@ class TestListShowDelete:
     def test_json_has_the_keys_that_scripts_rely_on(self, call, served, written):
         call("tuner", "apply", written("keys"), "--author", "ada", "--reason", "why not")
         [row] = [r for r in one_line(call("tuner", "list", "--json").out)["tuners"] if r["tuner"] == "keys"]
-        named = {"tuner": "keys", "status": "parked", "algorithm": "hybrid_solver"}
+        named = {"tuner": "keys", "status": "parked", "algorithm": "auto"}
         assert row == named | {"instances": 0, "rounds": 0, "reward": None}
         shown = one_line(call("tuner", "show", "keys", "--json").out)
         assert shown.keys() == set(Shown.model_fields)
@@ -212,7 +212,7 @@ class TestListShowDelete:
         call("tuner", "apply", written("listed"))
         listed = call("tuner", "list").out
         assert "status" in listed
-        assert re.search(r"listed\W+parked\W+hybrid_solver", listed)
+        assert re.search(r"listed\W+parked\W+auto", listed)
 
     @pytest.mark.parametrize("command", ["show", "delete"])
     @pytest.mark.parametrize("flags", [[], ["--json"]], ids=["text", "json"])
