@@ -1,5 +1,6 @@
 """A running mean and spread of rewards, which no single reward can carry away."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ FARTHEST = 5.0
 
 def cut(x: float) -> float:
     """``x``, brought back to where a difference of two can't overflow."""
-    return min(max(x, -LARGEST), LARGEST)
+    return x if -LARGEST <= x <= LARGEST else math.copysign(LARGEST, x)
 
 
 class Running:

@@ -531,13 +531,11 @@ class Algorithm(ABC):
         """A learner's prediction in own units, inside the bounds and on the step, whatever it predicted."""
         if prediction is None:
             return {name: self.__declared[name] for name in self.__transformers}
-        legal: PredictionType = {}
-        for name, inverse in self.__inverses:
-            try:
-                legal[name] = inverse(prediction[name])
-            except (KeyError, IndexError, InvalidInput) as error:
-                raise AlgorithmFault(f"{type(self).__name__} predicted no legal value of {name!r}: {error}") from error
-        return legal
+        name = ""
+        try:
+            return {(name := parameter): inverse(prediction[parameter]) for parameter, inverse in self.__inverses}
+        except (KeyError, IndexError, InvalidInput) as error:
+            raise AlgorithmFault(f"{type(self).__name__} predicted no legal value of {name!r}: {error}") from error
 
     def _completed(self, prediction: PredictionType) -> PredictionType:
         """The full configuration: constants filled in, in the order of declaration."""
@@ -613,6 +611,8 @@ def checked_reward(reward: RewardType) -> RewardType:
     Raises:
         InvalidReward: It is not a finite number.
     """
+    if type(reward) is float and math.isfinite(reward):
+        return reward
     if isinstance(reward, bool) or not isinstance(reward, int | float | np.integer | np.floating):
         raise InvalidReward(f"a reward must be a finite number, not {type(reward).__name__}")
     try:

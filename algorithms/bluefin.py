@@ -211,7 +211,8 @@ class BlueFin(Algorithm):
     def _inside(self, point: Vector) -> Vector:
         """The nearest point where the centre may be."""
         margin = 0.0 if self.edges else self.delta
-        return np.minimum(np.maximum(point, margin), 1 - margin)  # np.clip takes twice as long
+        bounded: Vector = np.maximum(point, margin)  # np.clip takes twice as long
+        return np.minimum(bounded, 1 - margin, out=bounded)
 
     def _ascend(self, gradient: Vector) -> None:
         """Take a step: w <- clip(w + opt(g), delta, 1 - delta), with the delta before the decay; then decay."""
@@ -263,9 +264,14 @@ class BlueFin(Algorithm):
             return number, half
         number, direction = self._spare.pop(0) if self._spare else self._draw()
         halves: list[str | float] = [_FREE] * self.feedback
-        self._probes[number] = _Probe(
-            direction=direction, centre=self.centre.copy(), delta=self.delta, scope=scope, halves=halves, note=None
-        )
+        self._probes[number] = {
+            "direction": direction,
+            "centre": self.centre,  # steps make a new one
+            "delta": self.delta,
+            "scope": scope,
+            "halves": halves,
+            "note": None,
+        }
         if self.feedback == 2:
             self._wait(number)
         return number, 0

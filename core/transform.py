@@ -100,7 +100,8 @@ def _inverse_share(value: Integer | Real, transformed: ValueType) -> Callable[[P
         if share == declared:
             return value.val
         if plain:
-            return min(max(share * width + low, low), high)
+            x = share * width + low  # never below low, whatever is rounded
+            return min(x, high)
         return value.snap(math.exp(log_low + share * (log_high - log_low)))
 
     return inverse
