@@ -207,6 +207,9 @@ class AutoScope(Algorithm):
         """Names of the tree's inputs, F of them."""
         return [name for feature in self.features for name in feature.inputs]
 
+    def _check_context(self, context: Context) -> None:
+        self._encoded(context)
+
     def _predict(self, tuning_request: _TuningRequest) -> _PredictResponse:
         x = self._encoded(tuning_request.context)
         leaf = self._tree.leaf(x)

@@ -359,6 +359,14 @@ class Algorithm(ABC):
         for twin in self._twins(request):
             self.__requests.close(twin.id)
 
+    def check_context(self, context: Context | None = None) -> None:
+        """Whether the learner could be asked for a context: a stream refuses an app's message where it could not.
+
+        Raises:
+            InvalidInput: The context lacks a field that the learner needs, or has it with an impossible value.
+        """
+        self._check_context(_checked_context(context))
+
     def abandon(self, request_id: RequestIdType) -> None:
         """Withdraw a request: close it and learn nothing.
 
@@ -496,6 +504,9 @@ class Algorithm(ABC):
     def _set_reward_for_sequence(self, tuning_requests: Sequence[_TuningRequest]) -> None:
         """Learn from requests in order, some perhaps without a reward. Needed for sequences of rewards."""
         raise NotImplementedError
+
+    def _check_context(self, context: Context) -> None:  # noqa: B027 - optional: most take any
+        """Raise ``InvalidContext`` where ``_predict`` would, for lack of a field or for its value."""
 
     def _abandon(self, tuning_request: _TuningRequest) -> None:  # noqa: B027 - optional: most have nothing to do
         """Take note that a request will never be answered."""

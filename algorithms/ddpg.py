@@ -154,6 +154,9 @@ class DDPG(Algorithm):
     def _actor_plays(self) -> bool:
         return self._replay.added >= self._initial_random_steps
 
+    def _check_context(self, context: Context) -> None:
+        self._state(context.data)
+
     def _predict(self, tuning_request: _TuningRequest) -> _PredictResponse:
         if not self.params:
             return _PredictResponse({})

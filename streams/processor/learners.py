@@ -2,12 +2,13 @@
 
 import hashlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...algorithms.all import create_tuning_instance, get_algorithm_class
 from ...algorithms.base import Algorithm
-from ...schemas.spec import TunerSpec
+from ...core.types import Context
+from ...schemas.spec import Feature, TunerSpec
 
 
 def seed_of(*parts: object) -> int:
@@ -36,6 +37,28 @@ def build(spec: TunerSpec, incarnation: int, scope: str) -> Algorithm:
     learner = create_tuning_instance(spec.values(), spec.algorithm.name, args)
     learner.get_state()  # an algorithm that keeps what no state can hold is refused here, not after a crash
     return learner
+
+
+def try_out(spec: TunerSpec, incarnation: int, known: Iterable[Context] = ()) -> None:
+    """Whether a learner can be built from a spec, and asked for the contexts that are known or declared.
+
+    Where a feature may have any value, only apps can tell which contexts there are.
+
+    Raises:
+        OppertuneError: As :func:`build`; or the learner needs contexts of another kind.
+    """
+    learner = build(spec, incarnation, "")
+    for context in (*_declared(spec.context.features), *known):
+        learner.check_context(context)
+
+
+def _declared(features: Sequence[Feature]) -> list[Context]:
+    """Contexts in which every declared value occurs; none where a feature may have any value."""
+    if not features:
+        return [Context()]
+    values = [[0, len(f.bins)] if f.bins is not None else f.values or [] for f in features]
+    rows = max(map(len, values)) if all(values) else 0
+    return [Context({f.name: v[i % len(v)] for f, v in zip(features, values, strict=True)}) for i in range(rows)]
 
 
 def restored(spec: TunerSpec, incarnation: int, scope: str, state: Mapping[str, Any] | None) -> Algorithm:

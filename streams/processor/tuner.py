@@ -5,7 +5,7 @@ then throws the tuner away and decodes it again from its last committed records 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, assert_never, cast
 
@@ -180,6 +180,8 @@ class Tuner:
             raise NotUsed("held", "suspended", letter=False)
         try:
             context = reduce_context(self.spec.context.features, event.context)
+            if context.id not in self.scopes:
+                self.learner("").check_context(context)
         except ValueError as error:
             raise NotUsed("dead_letter", "context_invalid", str(error)) from error
         for other in self.scopes.values():
@@ -450,11 +452,11 @@ class Tuner:
 
     def _begin_anew(self, spec: TunerSpec, command: Command, offset: int, now_ms: int, outcome: Outcome) -> None:
         """Another spec, or the same from the start: open rounds are superseded, learning starts anew."""
-        fresh = create(
-            spec, command, max(offset, self.state.incarnation + 1), now_ms
-        )  # a spec that cannot be used changes nothing
-        self._supersede(now_ms, outcome, "a new spec was applied" if command.kind == "apply" else "the tuner was reset")
         same_contexts = spec.context.features == self.spec.context.features
+        known = [_context_of(scope) for name, scope in self.scopes.items() if name and same_contexts]
+        # A spec that cannot be used changes nothing.
+        fresh = create(spec, command, max(offset, self.state.incarnation + 1), now_ms, known)
+        self._supersede(now_ms, outcome, "a new spec was applied" if command.kind == "apply" else "the tuner was reset")
         old_scopes, earlier = self.scopes, [*self.state.earlier, self.state.incarnation][-REMEMBERED_INCARNATIONS:]
         fresh.state.earlier, fresh.state.commands = earlier, self.state.commands
         self._learned.clear()
@@ -520,8 +522,15 @@ def parse_spec(command: Command) -> TunerSpec:
     return spec
 
 
-def create(spec: TunerSpec, command: Command, offset: int, now_ms: int) -> Tuner:
+def create(spec: TunerSpec, command: Command, offset: int, now_ms: int, known: Iterable[Context] = ()) -> Tuner:
     """A new tuner, with the scope of no context and nobody present.
+
+    Args:
+        spec: Its spec.
+        command: Who wanted it, and why.
+        offset: Its incarnation.
+        now_ms: The time.
+        known: Contexts that it will have from the start.
 
     Raises:
         NotUsed: The worker cannot run the spec: its algorithm, arguments or function.
@@ -537,7 +546,7 @@ def create(spec: TunerSpec, command: Command, offset: int, now_ms: int) -> Tuner
         applied_ms=now_ms,
     )
     try:
-        learners.build(spec, offset, "")
+        learners.try_out(spec, offset, known)
         tuner = Tuner(state, {"": new_scope(state, Context())})
     except Exception as error:  # an installed algorithm may raise anything; the spec is what must change
         raise NotUsed("dead_letter", "spec_invalid", f"{type(error).__name__}: {error}") from error

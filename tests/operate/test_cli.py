@@ -54,8 +54,9 @@ def test_the_version_is_printed_alone():
         ({"algorithm": {"name": "bluefin", "args": {"eta": -1}}}, "eta"),
         ({"algorithm": {"name": "bluefin"}, "parameters": "categories"}, "BlueFin tunes"),
         ({"algorithm": {"name": "exponential_weights"}, "parameters": "categories"}, "exponential_weights_slates"),
+        ({"algorithm": {"name": "autoscope", "args": {"features": [{"name": "load"}]}}}, "needs a context"),
     ],
-    ids=["argument", "parameters", "joint"],
+    ids=["argument", "parameters", "joint", "context"],
 )
 def test_what_the_algorithm_refuses_is_told_before_anything_is_published(changes, said, tmp_path):
     number = [{"name": "pool", "type": "integer", "val": 10, "min": 1, "max": 100}]
