@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from faust.types import TP
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from oppertune.core.errors import BrokerUnreachable
+from oppertune.core.errors import BrokerUnreachable, TopicsInvalid
 from oppertune.streams.broker import BrokerSettings
 from oppertune.streams.processor import SOURCES, Effects, Figures, Partition, Received
-from oppertune.streams.worker import WorkerSettings, WorkerStatus, owned, ownership, ticker, watchdog, writer
+from oppertune.streams.worker import WorkerSettings, WorkerStatus, owned, ownership, run, ticker, watchdog, writer
 from oppertune.streams.worker.deadline import Deadline
 from oppertune.streams.worker.exits import ExitCode, Fenced
 from oppertune.streams.worker.logs import RateLimit
@@ -560,3 +561,17 @@ def test_a_newer_writer_of_a_partition_fences_the_older(real: BrokerSettings) ->
     newer.commit(effects)
     older.close()
     newer.close()
+
+
+def test_while_a_worker_runs_linear_algebra_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def checks(*_: object) -> None:
+        threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        raise TopicsInvalid("seen enough")
+
+    monkeypatch.setattr(run, "_check", checks)
+    with threadpool_limits(2, user_api="blas"):
+        assert run.run_worker(SETTINGS) == ExitCode.REFUSED
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {2}
+    assert set(threads) == {1}
