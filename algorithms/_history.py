@@ -14,6 +14,9 @@ from ._mixed_space import Array
 _LARGEST = 1e150
 """Rewards are cut here: neither a difference nor a square of such numbers can overflow."""
 
+_SMALLEST = 1e-150
+"""Rewards that differ by less, themselves or beside the largest difference, are equal: its square would be 0."""
+
 _TRUST = 30.0
 """Most rewards that the mean of a configuration is worth: a further one moves it by a 30th at least."""
 
@@ -108,17 +111,18 @@ class History:
         """
         above = self.mean - float(np.median(self.mean))
         largest = float(np.abs(above).max())
-        if largest == 0:
+        if largest <= _SMALLEST:
             return Scaled(np.zeros_like(self.mean), 0.0)
         above = above / largest
-        better = above[above > 0]
-        unit = math.sqrt(float((better**2).mean())) if len(better) else float(above.std())
+        better = above[above > _SMALLEST]
+        top = float(better.max(initial=0.0))
+        unit = top * math.sqrt(float(((better / top) ** 2).mean())) if top else float(above.std())
         x = above / unit
         bad = np.maximum(-x, 0.0)
         warped = np.where(x < 0, -np.log1p(bad), x)
         deviation = float(warped.std())
         slope = 1 / ((1 + bad) * unit * deviation * largest)
-        squares = float((np.minimum(self._squares, _LARGEST**2) * slope**2).sum())
+        squares = float(((np.sqrt(np.minimum(self._squares, _LARGEST**2)) * slope) ** 2).sum())
         return Scaled((warped - warped.mean()) / deviation, squares)
 
     def get_state(self) -> JsonDict:

@@ -121,6 +121,15 @@ def test_an_expensive_cliff_leaves_the_difference_of_good_and_best():
     assert z.std() == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("unit", [5e-324, 1e-300, 1e-12, 1e140])
+@pytest.mark.parametrize("cliff", [-1.0, -1e9, -1e300])
+def test_rewards_of_any_size_are_made_fit_for_the_model(unit, cliff):
+    learner = Surrogate(SYSTEM, random_seed=1)
+    play(learner, 40, reward=lambda c: cliff if c["pool"] < 5 else goodness(c) * unit)
+    if unit > 1e-150 and cliff < -unit:
+        assert learner.recommend()["pool"] >= 5
+
+
 def test_a_full_history_joins_what_is_close_and_keeps_the_count():
     history = History(2, 3)
     for point in ([0.0, 0], [0.5, 0], [0.52, 0], [0.5, 1]):
