@@ -24,13 +24,8 @@ _FADE = 1 - 1 / 1000
 """Worth that an old reward keeps at each new one: half of it after 700. A world that drifts slowly is followed; one
 that stands still loses nothing, because the configurations that matter are played again."""
 
-_SURPRISE, _BEARABLE, _CHANGED, _FORGOTTEN = 6.0, 2.0, 9.0, 0.05
-"""A reward off its configuration's mean by z standard deviations adds min(z, 6) - 2 to a sum that never falls below 0;
-at 9, which takes three rewards at least, the world has changed, and what was learned is worth a 20th (a CUSUM: Page
-1954). Noise, with z seldom above 2, keeps the sum near 0."""
-
-_LEAST_SPREAD = 0.02
-"""Standard deviation of noise, of the rewards' own, below which no reward is a surprise."""
+_LEAST_WORTH = 0.05
+"""What no old reward fades below."""
 
 
 class Scaled(NamedTuple):
@@ -39,10 +34,23 @@ class Scaled(NamedTuple):
     Attributes:
         z: Mean of each configuration, about 0 with variance 1, shape (N,).
         squares: Sum of the squares about the means, of the same scale.
+        median, unit: A reward r was put at x = (r - median) / unit, and at -log(1 - x) where that is below 0.
+        mean, deviation: Then it was standardised by these. No deviation where all are equal.
     """
 
     z: Array
     squares: float
+    median: float
+    unit: float
+    mean: float
+    deviation: float
+
+    def of(self, reward: float) -> float:
+        """Where another reward would stand among these; 0 where all of them are equal."""
+        if not self.deviation:
+            return 0.0
+        x = (reward - self.median) / self.unit
+        return ((-math.log1p(-x) if x < 0 else x) - self.mean) / self.deviation
 
 
 class History:
@@ -55,7 +63,7 @@ class History:
         n: How many rewards that is worth, shape (N,).
     """
 
-    __slots__ = ("_limit", "_squares", "_surprise", "contexts", "mean", "n", "points")
+    __slots__ = ("_limit", "_squares", "contexts", "mean", "n", "points")
 
     def __init__(self, dimension: int, limit: int) -> None:
         self._limit = limit
@@ -64,7 +72,6 @@ class History:
         self.mean: Array = np.zeros(0)
         self.n: Array = np.zeros(0)
         self._squares: Array = np.zeros(0)
-        self._surprise = 0.0
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -79,14 +86,11 @@ class History:
     def add(self, point: Array, context: Sequence[str | float], reward: float) -> None:
         """Count one reward of a point in a context."""
         reward = min(max(reward, -_LARGEST), _LARGEST)
-        self.n = np.maximum(self.n * _FADE, _FORGOTTEN)
+        self.n = np.maximum(self.n * _FADE, _LEAST_WORTH)
         i = self.find(point, context)
         if i is None:
             self._append(point, context, reward)
             return
-        if self._is_surprise(i, reward):
-            self.n = np.full_like(self.n, _FORGOTTEN)
-            self._squares[:] = 0.0
         if self.n[i] >= _TRUST:
             self._squares[i] *= 1 - 1 / self.n[i]
             self.n[i] -= 1
@@ -109,10 +113,11 @@ class History:
         is above it, counts as log(1 + x) (in the spirit of the half-rank warping of Vizier, Song et al. 2024,
         arXiv:2408.11527, which orders them only). Better rewards stay as they are.
         """
-        above = self.mean - float(np.median(self.mean))
+        median = float(np.median(self.mean))
+        above = self.mean - median
         largest = float(np.abs(above).max())
         if largest <= _SMALLEST:
-            return Scaled(np.zeros_like(self.mean), 0.0)
+            return Scaled(np.zeros_like(self.mean), 0.0, 0.0, 0.0, 0.0, 0.0)
         above = above / largest
         better = above[above > _SMALLEST]
         top = float(better.max(initial=0.0))
@@ -123,7 +128,8 @@ class History:
         deviation = float(warped.std())
         slope = 1 / ((1 + bad) * unit * deviation * largest)
         squares = float(((np.sqrt(np.minimum(self._squares, _LARGEST**2)) * slope) ** 2).sum())
-        return Scaled((warped - warped.mean()) / deviation, squares)
+        mean = float(warped.mean())
+        return Scaled((warped - mean) / deviation, squares, median, unit * largest, mean, deviation)
 
     def get_state(self) -> JsonDict:
         """All of it; points in one list."""
@@ -133,7 +139,6 @@ class History:
             "mean": encode(self.mean),
             "n": encode(self.n),
             "squares": encode(self._squares),
-            "surprise": self._surprise,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -148,7 +153,6 @@ class History:
             raise StateMismatch("rewards of points of another dimension")
         self.points, self.contexts = points, contexts
         self.mean, self.n, self._squares = rows
-        self._surprise = state["surprise"]
 
     def _append(self, point: Array, context: Sequence[str | float], reward: float) -> None:
         self.points = np.vstack([self.points, point])
@@ -175,32 +179,20 @@ class History:
         close = np.where(np.triu(alike, 1), correlation, -np.inf)
         i, j = (int(k) for k in np.unravel_index(int(close.argmax()), close.shape))
         if math.isinf(close[i, j]):
-            self._forget(int(self.mean[: max(len(self.mean) // 2, 1)].argmin()))
+            self._keep(np.arange(len(self.mean)) != self.mean[: max(len(self.mean) // 2, 1)].argmin())
             return
         share = float(self.n[j] / (self.n[i] + self.n[j]))
         self.points[i] += share * (self.points[j] - self.points[i])
         self.mean[i] += share * (self.mean[j] - self.mean[i])
         self.n[i] = min(self.n[i] + self.n[j], _TRUST)
         self._squares[i] += self._squares[j]
-        self._forget(j)
+        self._keep(np.arange(len(self.mean)) != j)
 
-    def _forget(self, i: int) -> None:
-        keep = np.arange(len(self.mean)) != i
+    def forget(self, context: Sequence[str | float]) -> None:
+        """Give up all points of a context."""
+        self._keep(np.array([other != list(context) for other in self.contexts], dtype=bool))
+
+    def _keep(self, keep: NDArray[np.bool_]) -> None:
         self.contexts = [context for context, kept in zip(self.contexts, keep.tolist(), strict=True) if kept]
         self.points, self.mean, self.n = self.points[keep], self.mean[keep], self.n[keep]
         self._squares = self._squares[keep]
-
-    def _is_surprise(self, i: int, reward: float) -> bool:
-        """Whether the world has changed, by this reward of a known point and those before it."""
-        if self.n[i] < 3:
-            return False
-        spread = _LEAST_SPREAD * float(self.mean.std())
-        noise = math.sqrt(float(self._squares.sum()) / max(self.repeats, 1.0) + spread**2)
-        if noise == 0:
-            return False
-        z = abs(reward - float(self.mean[i])) / noise
-        self._surprise = max(0.0, self._surprise + min(z, _SURPRISE) - _BEARABLE)
-        if self._surprise < _CHANGED:
-            return False
-        self._surprise = 0.0
-        return True

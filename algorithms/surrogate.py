@@ -6,9 +6,11 @@ one with the highest upper confidence bound, mean + b sd, is played (GP-UCB: Sri
 Candidates are neighbours of the best known configurations, as in local and trust-region methods for mixed spaces
 (Eriksson et al. 2019, arXiv:1910.01739; Wan et al. 2021, arXiv:2102.07188), and some from anywhere. Requests that are
 still open count as if they had brought what the model expects, so that several asks differ (GP-BUCB: Desautels, Krause,
-Burdick 2014, JMLR 15).
+Burdick 2014, JMLR 15). When rewards fall short of what it expects, again and again, the world has changed, and it begins
+anew (``_change``).
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from ..core.errors import InvalidArgumentType, StateMismatch
 from ..core.types import Context, PredictionType
 from ..core.values import Categorical, Integer, Real, ValueType
+from ._change import Changes, Reward
 from ._gaussian_process import Data, Hyperparameters, Posterior
 from ._history import History
 from ._mixed_space import Array, MixedSpace, differences
@@ -45,6 +48,13 @@ _FIT_BUDGET, _FIT_STEPS = 200, 5
 """Steps towards the best hyperparameters at each reward: 5, and fewer when there are more than 40 points, because each
 costs their number cubed."""
 
+_SETTLED = 10
+"""Different configurations before the model's expectations are worth a doubt in the world."""
+
+_LEAST_SPREAD = 0.2
+"""Standard deviation of the expectations themselves, of rewards scaled to 1: where there is no noise, the model is now
+and then too sure of itself. With less, made-up systems that stood still were sometimes forgotten."""
+
 _MOST_OPEN = 100
 """Open requests that the model takes into account, the newest."""
 
@@ -53,8 +63,8 @@ class Surrogate(Algorithm):
     """Upper confidence bounds of a Gaussian process over numbers and categories.
 
     The declared configuration is the first that is played. Learning and asking cost a few milliseconds each. Everything
-    kept is bounded: the worst configurations are forgotten first, and what was learned fades when rewards of known
-    configurations are no longer what they were.
+    kept is bounded: of configurations that are alike, two become one. What was learned in a context is forgotten when
+    rewards there fall short of what the model expects, again and again (``_change``).
 
     Args:
         parameters: Parameters of any kind.
@@ -77,7 +87,7 @@ class Surrogate(Algorithm):
         supported_parameter_types = (Categorical, Integer, Real)
         supports_context = True
         learns_from_others = True
-        configuration = ("exploration", "units", "features", "_space", "_categorical")
+        configuration = ("exploration", "units", "features", "_space", "_categorical", "_posterior")
 
     def __init__(
         self,
@@ -95,11 +105,13 @@ class Surrogate(Algorithm):
         self._space = MixedSpace(self.params)
         self._categorical = np.append(self._space.categorical, np.ones(len(self.features), dtype=bool))
         self._history = History(len(self.params), checked_count("history", history, 10))
+        self._changes = Changes()
         self._hyper = Hyperparameters(len(self.params) + len(self.features))
         self._rng = np.random.default_rng(self._random_seed)
         self._open: dict[int, tuple[Array, list[Feature]]] = {}
         self._asked = 0
         self._repeated = 0  # asks in a row that were for what is known already
+        self._posterior: Posterior | None = None  # of the history as it is; made again where it is needed
 
     def _predict(self, tuning_request: _TuningRequest) -> _PredictResponse:
         if not self.params:
@@ -133,9 +145,13 @@ class Surrogate(Algorithm):
 
     def _learn(self, point: Array, context: list[Feature], reward: float) -> None:
         history = self._history
-        history.add(point, context, reward)
+        since = self._since_a_change(point, context, reward)
+        if since:
+            history.forget(context)
+        for seen in since or [Reward(point, reward)]:
+            history.add(seen.point, context, seen.reward)
         apart = self._apart(history.points, history.contexts)
-        if history.is_over_full:
+        while history.is_over_full:
             alike: NDArray[np.bool_] = apart[:, :, self._categorical].sum(axis=2) == 0
             history.make_room(self._hyper.kernel(apart), alike)
             history.points = self._space.on_levels(history.points)
@@ -143,6 +159,18 @@ class Surrogate(Algorithm):
         scaled = history.scaled()
         data = Data(apart, scaled.z, history.n, history.repeats, scaled.squares)
         self._hyper.fit(data, max(1, min(_FIT_STEPS, _FIT_BUDGET // len(history))))
+        self._posterior = None
+
+    def _since_a_change(self, point: Array, context: list[Feature], reward: float) -> list[Reward]:
+        """The rewards in a context since the world changed, this one included; none where it has not."""
+        history = self._history
+        if len(history) < _SETTLED:
+            return []
+        apart = self._apart(point[None], [context], history.points, history.contexts)
+        mean, deviation = (float(x[0]) for x in self._known().mean_and_deviation(apart))
+        spread = math.sqrt(deviation**2 + self._hyper.noise + _LEAST_SPREAD**2)
+        z = (history.scaled().of(reward) - mean) / spread
+        return self._changes.add(context, Reward(point, reward), z)
 
     def _next(self, context: list[Feature]) -> Array:
         """The point to play next."""
@@ -188,7 +216,10 @@ class Surrogate(Algorithm):
     def _known(self) -> Posterior:
         """What the rewards say."""
         history = self._history
-        return Posterior(self._hyper, self._apart(history.points, history.contexts), history.scaled().z, history.n)
+        if self._posterior is None:
+            apart = self._apart(history.points, history.contexts)
+            self._posterior = Posterior(self._hyper, apart, history.scaled().z, history.n)
+        return self._posterior
 
     def _best(self, known: Posterior, context: list[Feature], k: int) -> Array:
         """Of the points that were rewarded, in any context, the k with the best expected reward in this one."""
@@ -230,6 +261,7 @@ class Surrogate(Algorithm):
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         super()._restore(state)
+        self._posterior = None
         if any(len(context) != len(self.features) for context in self._history.contexts):
             raise StateMismatch("the state was learned with other features")
 

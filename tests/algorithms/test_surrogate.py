@@ -6,6 +6,7 @@ import numpy as np
 import orjson
 import pytest
 
+from oppertune.algorithms._change import Changes, Reward
 from oppertune.algorithms._gaussian_process import Data, Hyperparameters, Posterior
 from oppertune.algorithms._history import History
 from oppertune.algorithms._mixed_space import MixedSpace, differences
@@ -103,12 +104,90 @@ def test_a_world_that_changes_is_learned_anew():
     assert learner.recommend()["policy"] != "lfu"
 
 
-def test_one_outlier_is_no_change():
+@pytest.mark.parametrize("noise", [0.0, 0.03])
+@pytest.mark.parametrize("seed", range(2))
+def test_among_numbers_where_nothing_is_played_twice_a_change_is_found_too(noise, seed):
+    numbers = [Real(f"x{i}", 0.5, 0.0, 1.0) for i in range(6)]
+
+    def hill(c, top):
+        return 1 - sum((x - top) ** 2 for x in c.values())
+
+    learner = Surrogate(numbers, random_seed=seed)
+    assert np.mean(play(learner, 100, lambda c: hill(c, 0.2), noise)[60:]) > 0.9
+    seen = play(learner, 80, lambda c: hill(c, 0.8), noise)
+    assert np.mean(seen[:2]) < 0
+    assert np.mean(seen[40:]) > 0.9
+
+
+@pytest.mark.parametrize(
+    "reward", [goodness, lambda c: -100.0 if c["pool"] > 7 else goodness(c)], ids=["hill", "cliff"]
+)
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_a_world_that_stands_still_is_not_forgotten(reward, noise, monkeypatch):
+    forgotten = []
+    monkeypatch.setattr(History, "forget", lambda _, context: forgotten.append(context))
+    play(Surrogate(SYSTEM, random_seed=1), 300, reward, noise)
+    assert not forgotten
+
+
+def test_a_context_that_changes_costs_the_others_nothing():
+    learner = Surrogate(SYSTEM, features=["job"], random_seed=1)
+    jobs = [Context({"job": job}) for job in ("a", "b")]
+
+    def both(rounds, of_a):
+        rewards = (of_a, goodness)
+        one_each = [zip(rewards, jobs, strict=True) for _ in range(rounds)]
+        return np.array([[play(learner, 1, reward, context=job)[0] for reward, job in each] for each in one_each])
+
+    both(60, goodness)
+    seen = both(60, lambda c: 1 - goodness(c))
+    assert seen[30:, 0].mean() > 0.7
+    assert seen[:, 1].mean() > 0.9
+
+
+def counted(drops, changes=None, context=()):
+    """What is returned for rewards 0, 1, … that fall short by so many standard deviations."""
+    changes = Changes() if changes is None else changes
+    answers = [changes.add(context, Reward(np.array([0.5]), i), -z) for i, z in enumerate(drops)]
+    return [[int(seen.reward) for seen in answer] for answer in answers]
+
+
+@pytest.mark.parametrize("drops", [[0, 1e9, 0], [math.inf, 0, 0, math.inf], [1.5] * 9, [-9, 2.9, -9, 2.9, 2.9]])
+def test_neither_an_outlier_nor_noise_is_a_change(drops):
+    assert not any(counted(drops))
+
+
+def test_three_large_drops_are_a_change_and_what_came_since_is_kept():
+    assert counted([0, 0.5, 3, -8, 3, 5, 4]) == [[], [], [], [], [], [], [4, 5, 6]]
+
+
+def test_contexts_are_suspected_apart_and_a_state_remembers_of_what():
+    changes = Changes()
+    for _ in range(2):
+        assert not any(counted([3], changes, ["a", 1.0]) + counted([3], changes, ["b", 1.0]))
+    restored = Changes()
+    restored.set_state(orjson.loads(orjson.dumps(changes.get_state())))
+    assert counted([3], restored, ["a", 1.0]) == [[0, 0, 0]]
+    assert counted([-9, 3], restored, ["b", 1.0]) == [[], []]
+    assert restored.get_state()["sums"] == [2.0]
+
+
+def test_however_many_contexts_are_suspected_the_state_stays_small():
+    changes = Changes()
+    for i in range(500):
+        counted([1.5] * 8, changes, [str(i)])
+    state = changes.get_state()
+    assert len(state["sums"]) == len(state["rewards"]) == 50
+    assert not any(counted([3], changes, ["0"]))
+
+
+def test_a_reward_stands_where_it_stood_among_the_others():
     history = History(1, 10)
-    for reward in [0.5, 0.51, 0.49, 0.5, 0.5, -50.0, 0.5, 0.51, 0.49]:
-        history.add(np.array([0.5]), [], reward)
-        history.add(np.array([0.1]), [], reward / 2)
-    assert history.n.min() > 8
+    for i, reward in enumerate([-1000.0, 0.3, 0.7, 0.8, 0.9, 1.0]):
+        history.add(np.array([i / 10]), [], reward)
+    scaled = history.scaled()
+    assert [scaled.of(reward) for reward in history.mean] == pytest.approx(scaled.z.tolist())
+    assert scaled.of(-1e300) < scaled.z.min() < scaled.z.max() < scaled.of(1.5)
 
 
 def test_an_expensive_cliff_leaves_the_difference_of_good_and_best():
