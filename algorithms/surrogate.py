@@ -1,13 +1,13 @@
 """Surrogate: a model of all configurations from the few that were played, for numbers and categories together.
 
 Bayesian optimization of a live system: every round is paid for, so it plays what is good, or may well be better, near
-what it knows. A Gaussian process (``_gaussian_process``) predicts mean and uncertainty of every configuration; the
-one with the highest upper confidence bound, mean + b sd, is played (GP-UCB: Srinivas et al. 2010, arXiv:0912.3995).
+what it knows. A Gaussian process (``_gaussian_process``) predicts mean and uncertainty of every configuration; the one
+with the highest upper confidence bound, mean + b sd, is played (GP-UCB: Srinivas et al. 2010, arXiv:0912.3995).
 Candidates are neighbours of the best known configurations, as in local and trust-region methods for mixed spaces
 (Eriksson et al. 2019, arXiv:1910.01739; Wan et al. 2021, arXiv:2102.07188), and some from anywhere. Requests that are
 still open count as if they had brought what the model expects, so that several asks differ (GP-BUCB: Desautels, Krause,
-Burdick 2014, JMLR 15). When rewards fall short of what it expects, again and again, the world has changed, and it begins
-anew (``_change``).
+Burdick 2014, JMLR 15). When rewards fall short of what it expects, again and again, the world has changed, and it
+begins anew (``_change``).
 """
 
 import math
