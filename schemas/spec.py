@@ -220,7 +220,7 @@ class Objective(Handwritten):
     function: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
         None, description="name of an entry point in the group oppertune.rewards, installed with the worker"
     )
-    range: RewardRange | None = Field(None, description="scale rewards to 0..1; recommended where it is known")
+    range: RewardRange | None = Field(None, description="scale rewards to 0..1, and cut them there; `auto` needs none")
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
