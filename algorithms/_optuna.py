@@ -217,7 +217,7 @@ class AskTell(Algorithm):
         self._abandon(tuning_request)
         self._learn(tuning_request.prediction or {}, tuning_request.answer)
 
-    def _tell_foreign(self, prediction: PredictionType, context: Context, reward: float) -> None:  # noqa: ARG002
+    def _observe(self, prediction: PredictionType, context: Context, reward: float) -> None:  # noqa: ARG002
         self._learn(prediction, reward)
 
     def _abandon(self, tuning_request: _TuningRequest) -> None:

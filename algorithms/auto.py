@@ -70,9 +70,9 @@ class Auto(Algorithm):
     def _recommend(self, context: Context) -> Mapping[str, Any] | None:
         return self.chosen.recommend(context) if self.params else None
 
-    def _tell_foreign(self, prediction: PredictionType, context: Context, reward: float) -> None:
+    def _observe(self, prediction: PredictionType, context: Context, reward: float) -> None:
         if self.params:
-            self.chosen.tell_foreign(self._transformed(prediction), reward, context)
+            self.chosen.observe(self._transformed(prediction), reward, context)
 
     def _passed_on(self, request: _TuningRequest) -> _TuningRequest:
         return replace(request, prediction=self._transformed(request.prediction or {}))

@@ -377,7 +377,7 @@ class Algorithm(ABC):
         if not self._twins(request):
             self.withdraw(request)
 
-    def tell_foreign(
+    def observe(
         self, prediction: Mapping[str, ParameterValue], reward: RewardType, context: Context | None = None
     ) -> None:
         """Learn a reward for a full configuration that was not asked for.
@@ -393,7 +393,7 @@ class Algorithm(ABC):
             if not parameter.contains(prediction.get(parameter.name)):
                 raise InvalidArgument(f"{prediction.get(parameter.name)!r} is not a legal value of {parameter.name!r}")
         tuned = {name: t.value.snap(prediction[name]) for name, t in self.__transformers.items()}
-        self._tell_foreign(tuned, context, reward)
+        self._observe(tuned, context, reward)
         self._remember(_TuningRequest(NullRequestId, context, prediction=tuned, reward=reward))
 
     # ---- both -------------------------------------------------------------------------------------------------------
@@ -515,7 +515,7 @@ class Algorithm(ABC):
         """A value for every parameter in ``params``, without exploration; None where there is no model to tell."""
         return None
 
-    def _tell_foreign(self, prediction: PredictionType, context: Context, reward: RewardType) -> None:  # noqa: B027
+    def _observe(self, prediction: PredictionType, context: Context, reward: RewardType) -> None:  # noqa: B027
         """Learn from a configuration (of the parameters that are not constant, in own units) that was not asked for."""
 
     def _transformed(self, prediction: PredictionType) -> PredictionType:

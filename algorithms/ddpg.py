@@ -184,7 +184,7 @@ class DDPG(Algorithm):
             transitions.append(self._transition(state, request.prediction, request.reward, after))
         self._learn(transitions)
 
-    def _tell_foreign(self, prediction: PredictionType, context: Context, reward: RewardType) -> None:
+    def _observe(self, prediction: PredictionType, context: Context, reward: RewardType) -> None:
         self._learn([self._transition(self._state(context.data), prediction, reward, None)])
 
     def _mu(self, state: Row) -> Matrix:

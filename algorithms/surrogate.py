@@ -130,7 +130,7 @@ class Surrogate(Algorithm):
         point, context = self._open.pop(tuning_request.metadata["ask"])
         self._learn(point, context, tuning_request.answer)
 
-    def _tell_foreign(self, prediction: PredictionType, context: Context, reward: float) -> None:
+    def _observe(self, prediction: PredictionType, context: Context, reward: float) -> None:
         if self.params:
             self._learn(self._space.encode(self._transformed(prediction)), self._values(context), reward)
 

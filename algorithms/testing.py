@@ -406,15 +406,15 @@ class AlgorithmConformance:
         request = asked.ask(context)
         before, before_asked = _learned(algorithm), _learned(asked)
         if not algorithm.capabilities.learns_from_others:
-            assert _raises(InvalidArgument, algorithm.tell_foreign, request.prediction, 0.5, context)
+            assert _raises(InvalidArgument, algorithm.observe, request.prediction, 0.5, context)
             assert _learned(algorithm) == before
             return
-        assert _raises(InvalidArgument, algorithm.tell_foreign, {}, 0.5, context)
-        assert _raises(InvalidReward, algorithm.tell_foreign, request.prediction, math.nan, context)
+        assert _raises(InvalidArgument, algorithm.observe, {}, 0.5, context)
+        assert _raises(InvalidReward, algorithm.observe, request.prediction, math.nan, context)
         assert _learned(algorithm) == before
         kept = dict(request.prediction)
         asked.tell(request.id, 0.5)
-        algorithm.tell_foreign(request.prediction, 0.5, context)
+        algorithm.observe(request.prediction, 0.5, context)
         assert request.prediction == kept
         assert (_learned(algorithm) != before) == (_learned(asked) != before_asked), "it learns what it asked for alone"
 

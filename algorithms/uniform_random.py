@@ -52,5 +52,5 @@ class UniformRandom(Algorithm):
     def _set_reward_for_sequence(self, tuning_requests: Sequence[_TuningRequest]) -> None:
         """Nothing to learn: the base class remembers what was played."""
 
-    def _tell_foreign(self, prediction: PredictionType, context: Context, reward: float) -> None:
+    def _observe(self, prediction: PredictionType, context: Context, reward: float) -> None:
         """Nothing to learn: the base class remembers what was played."""

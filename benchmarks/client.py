@@ -14,7 +14,7 @@ import timeit
 
 from confluent_kafka import Producer
 
-from oppertune.schemas import Arm, Candidate, ConfigRecord
+from oppertune.schemas import Arm, ConfigRecord, Configuration
 from oppertune.schemas.keys import partition_of, values_hash
 from oppertune.streams.broker import BrokerSettings, EmbeddedBroker
 from oppertune.streams.client import Integer, TunerClient
@@ -40,7 +40,7 @@ def publish(settings: BrokerSettings) -> None:
         incarnation=1,
         version=1,
         status="tuning",
-        incumbent=Candidate(values={"pool_size": 10}, hash="incumbent"),
+        incumbent=Configuration(values={"pool_size": 10}, hash="incumbent"),
         arms=[
             Arm(arm="a", request_id="r", round=1, kind="explore", share=1.0, values=values, hash=values_hash(values))
         ],

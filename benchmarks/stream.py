@@ -173,7 +173,7 @@ def foreseen(settings: BrokerSettings, names: list[str], events: int) -> list[tu
                 batches[partition].append(Received("metrics", offsets[partition], 1, None, raw))
                 offsets[partition] += 1
         for partition, batch in batches.items():
-            for key, value in folds[partition].fold(batch, ends_ms={}, log_starts={}).configs.items():
+            for key, value in folds[partition].fold(batch, read_to_end_ms={}, log_starts={}).configs.items():
                 arms[key] = ConfigRecord.from_bytes(value or b"").arms[0]
     return made
 

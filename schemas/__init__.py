@@ -6,7 +6,7 @@ if __name__ != "oppertune.schemas":
     )
 
 from .base import MAX_EVENT_BYTES, SCHEMA_VERSION, Record, explain
-from .configs import Arm, Candidate, ConfigRecord
+from .configs import Arm, ConfigRecord, Configuration
 from .events import Command, ContextEvent, MetricEvent
 from .records import DeadLetterHeaders, JournalRecord, RoundRecord
 from .spec import TunerSpec, reduce_context
@@ -16,9 +16,9 @@ __all__ = [
     "MAX_EVENT_BYTES",
     "SCHEMA_VERSION",
     "Arm",
-    "Candidate",
     "Command",
     "ConfigRecord",
+    "Configuration",
     "ContextEvent",
     "DeadLetterHeaders",
     "JournalRecord",

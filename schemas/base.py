@@ -35,7 +35,7 @@ Counter = Annotated[int, Field(ge=0, le=2**53)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Value = Annotated[str, StringConstraints(max_length=1000)] | int | Finite
 """One parameter's value: a category, an integer or a real."""
-Configuration = Annotated[dict[ParameterName, Value], Field(max_length=200)]
+Values = Annotated[dict[ParameterName, Value], Field(max_length=200)]
 Scalar = Annotated[str, StringConstraints(max_length=200)] | bool | int | Finite | None
 ContextData = Annotated[dict[ParameterName, Scalar], Field(max_length=50)]
 Json = dict[str, Any]

@@ -5,7 +5,6 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from .base import (
-    Configuration,
     ContextData,
     ContextId,
     Counter,
@@ -18,20 +17,21 @@ from .base import (
     Seconds,
     Share,
     TunerName,
+    Values,
 )
 from .spec import Feature
 
 
-class Candidate(BaseModel):
+class Configuration(BaseModel):
     """A configuration and the hash that names it in metric events."""
 
     model_config = ConfigDict(extra="ignore")
 
-    values: Configuration
+    values: Values
     hash: Hash
 
 
-class Arm(Candidate):
+class Arm(Configuration):
     """One of the configurations that a scope runs now, with its share of the units."""
 
     arm: Identifier
@@ -59,7 +59,7 @@ class ConfigRecord(Record):
     incarnation: Counter
     version: Counter = Field(description="grows with every new answer for the scope; a renewal keeps it")
     status: Literal["tuning", "parked", "paused", "achieved", "suspended"]
-    incumbent: Candidate
+    incumbent: Configuration
     arms: Annotated[list[Arm], Field(max_length=16)]
     salt: Identifier
     lease_s: PositiveSeconds

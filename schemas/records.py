@@ -5,7 +5,6 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from .base import (
-    Configuration,
     ContextData,
     ContextId,
     Counter,
@@ -18,6 +17,7 @@ from .base import (
     Prose,
     Record,
     TunerName,
+    Values,
 )
 from .state import Disposition, RoundKind
 
@@ -55,7 +55,7 @@ class RoundRecord(Record):
     request_id: Identifier
     outcome: Outcome
     why: Prose = ""
-    values: Configuration | None = None
+    values: Values | None = None
     opened_ms: Milliseconds | None = None
     activated_ms: Milliseconds | None = None
     closed_ms: Milliseconds

@@ -10,7 +10,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from ..core.summary import Summary
 from .base import (
-    Configuration,
     ContextData,
     ContextId,
     Counter,
@@ -25,6 +24,7 @@ from .base import (
     Prose,
     Record,
     TunerName,
+    Values,
 )
 from .spec import TunerSpec
 
@@ -116,7 +116,7 @@ class OpenRequest(_Part):
     round: Counter
     arm: Identifier
     kind: RoundKind
-    values: Configuration
+    values: Values
     hash: Hash
     opened_ms: Milliseconds
     activate_by_ms: Milliseconds
@@ -133,7 +133,7 @@ class OpenRequest(_Part):
 class Incumbent(_Part):
     """What a scope falls back to, and what is known of its reward."""
 
-    values: Configuration
+    values: Values
     hash: Hash
     reward: Finite | None = Field(None, description="mean over its last block of rounds")
     since_round: Counter = 0
@@ -143,7 +143,7 @@ class Incumbent(_Part):
 class Block(_Part):
     """A confirmation under way: the recommendation and the incumbent, played in turn."""
 
-    candidate: Configuration
+    candidate: Values
     left: list[Literal["confirm", "baseline"]]
     candidate_rewards: list[Finite] = []
     incumbent_rewards: list[Finite] = []

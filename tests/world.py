@@ -114,7 +114,9 @@ class World:
     def fold(self, records: list[Received] | None = None, *, read_to_end: bool = False, lost: bool = False) -> Effects:
         """Fold what is pending (or the records given) and commit it; ``lost``: crash before the commit."""
         ends = dict.fromkeys(SOURCES, self.now_ms) if read_to_end else {}
-        effects = self.partition.fold(self.pending() if records is None else records, ends_ms=ends, log_starts={})
+        effects = self.partition.fold(
+            self.pending() if records is None else records, read_to_end_ms=ends, log_starts={}
+        )
         if lost:
             self.restore()
         else:

@@ -6,11 +6,12 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from ...core.errors import BrokerUnreachable, InvalidArgument
+from . import error_codes
 from .settings import ENV_PREFIX, BrokerSettings
 
 # Their public names: confluent-kafka marks errors of the client, and not of the broker, with an underscore.
-_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
-_UNSAFE = {KafkaError._AUTHENTICATION, KafkaError._SSL}  # noqa: SLF001
+_DOWN = error_codes.ALL_BROKERS_DOWN
+_UNSAFE = {error_codes.AUTHENTICATION, error_codes.TLS}
 
 _LOGIN = ["sasl_username", "sasl_password", "sasl_mechanism"]
 
@@ -58,7 +59,7 @@ def refuses_us(error: KafkaError) -> bool:
 def login_remedy(error: KafkaError, settings: BrokerSettings) -> str:
     """Which settings to correct after a refusal, by name, without their values."""
     said = error.str().lower()
-    if error.code() == KafkaError._AUTHENTICATION:  # noqa: SLF001 - its public name
+    if error.code() == error_codes.AUTHENTICATION:
         by_token = settings.sasl_mechanism == "OAUTHBEARER"
         wrong = ["oauth_token_url", "oauth_client_id", "oauth_client_secret"] if by_token else _LOGIN
     elif "ssl alert" in said:

@@ -6,9 +6,10 @@ from time import monotonic
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from ...core.errors import BrokerUnreachable
+from . import error_codes
 from .settings import BrokerSettings
 
-HARMLESS = frozenset({KafkaError._TRANSPORT, KafkaError.GROUP_AUTHORIZATION_FAILED})  # noqa: SLF001 - its public name
+HARMLESS = frozenset({error_codes.TRANSPORT, KafkaError.GROUP_AUTHORIZATION_FAILED})
 """Errors that a consumer meets and reads on: librdkafka looks for the coordinator of a group that a reader never joins,
 so that a user with no right to it needs none."""
 
@@ -50,7 +51,7 @@ def read_table(
                 error = message.error()
                 if error is None and partition is not None:
                     _keep(tables[partition], message.key(), message.value())
-                elif error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                elif error is not None and error.code() == error_codes.PARTITION_EOF:
                     reading.discard(partition if partition is not None else -1)
                 elif error is not None and not error.retriable() and error.code() not in HARMLESS:
                     raise KafkaException(error)

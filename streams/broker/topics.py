@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
 from ...core.errors import BrokerUnreachable, OppertuneError, TopicsInvalid
+from . import error_codes
 from .settings import BrokerSettings
 
 T = TypeVar("T")
@@ -56,9 +57,9 @@ _SPARE_S = 1.0
 
 # Their public names: confluent-kafka marks errors of the client, and not of the broker, with an underscore.
 _SILENT = {
-    KafkaError._TRANSPORT,  # noqa: SLF001
-    KafkaError._TIMED_OUT,  # noqa: SLF001
-    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    error_codes.TRANSPORT,
+    error_codes.TIMED_OUT,
+    error_codes.ALL_BROKERS_DOWN,
     KafkaError.REQUEST_TIMED_OUT,
 }
 _FORBIDDEN = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}

@@ -12,7 +12,7 @@ import orjson
 from pydantic import ValidationError
 
 from ...schemas.base import ContextId, Counter, Record, TunerName, explain
-from ...schemas.configs import Candidate, ConfigRecord
+from ...schemas.configs import ConfigRecord, Configuration
 from ...schemas.spec import Feature, reduce_context
 from .following import ContextData
 
@@ -25,7 +25,7 @@ class KnownIncumbent(Record):
     tuner: TunerName
     scope: ContextId
     incarnation: Counter
-    incumbent: Candidate
+    incumbent: Configuration
     features: list[Feature]
 
     @classmethod

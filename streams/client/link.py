@@ -15,7 +15,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from ...schemas.keys import partition_of, tuner_of
-from ..broker import HARMLESS, BrokerSettings, login_remedy, refuses_us
+from ..broker import HARMLESS, BrokerSettings, error_codes, login_remedy, refuses_us
 from .recorder import Event
 
 _log = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ class Link:
     def _read(self, message: Message) -> ConfigMessage | None:
         error = message.error()
         if error is not None:
-            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            if error.code() == error_codes.PARTITION_EOF:
                 self.caught_up = True
                 self._right()
             elif error.code() not in HARMLESS:
@@ -319,14 +319,14 @@ def _forbidden(error: KafkaError | None) -> bool:
 
 
 _TOPIC_GONE = {
-    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - its public name, and so below
-    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+    error_codes.UNKNOWN_TOPIC,
+    error_codes.UNKNOWN_PARTITION,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 }
 _TRY_AGAIN = {
-    KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
-    KafkaError._PURGE_QUEUE,  # noqa: SLF001
-    KafkaError._PURGE_INFLIGHT,  # noqa: SLF001
-    KafkaError._TIMED_OUT,  # noqa: SLF001
-    KafkaError._TRANSPORT,  # noqa: SLF001
+    error_codes.MESSAGE_TIMED_OUT,
+    error_codes.PURGED_IN_QUEUE,
+    error_codes.PURGED_IN_FLIGHT,
+    error_codes.TIMED_OUT,
+    error_codes.TRANSPORT,
 }

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ...schemas.configs import Candidate
+from ...schemas.configs import Configuration
 from ...schemas.keys import values_hash
 from .parameters import Parameters, Values
 
@@ -47,7 +47,7 @@ def resolve_each(parameters: Parameters, asked: Values) -> Resolved:
     return Resolved(values, exact=not problems, problems=tuple(problems))
 
 
-def effective_hash(asked: Candidate, resolved: Resolved) -> str:
+def effective_hash(asked: Configuration, resolved: Resolved) -> str:
     """The hash that measurements carry: the one asked for only where it was run, so that others are never credited."""
     return asked.hash if resolved.exact else values_hash(resolved.values)
 

@@ -6,7 +6,7 @@ from time import monotonic, sleep
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ...core.errors import BrokerUnreachable
-from ..broker import HARMLESS, BrokerSettings
+from ..broker import HARMLESS, BrokerSettings, error_codes
 
 _ASK_S = 10.0
 _AGAIN_S = 0.1
@@ -19,7 +19,7 @@ _MOVING = frozenset(
     }
 )
 """Errors of a partition that is being made, or led by another broker from now on: they pass."""
-_END = KafkaError._PARTITION_EOF  # noqa: SLF001 - its public name
+_END = error_codes.PARTITION_EOF
 
 
 def read_to_end(

@@ -5,7 +5,15 @@ event does) → ``scope.py`` (what is open and measured), ``confirm.py`` (who is
 """
 
 from .effects import SOURCES, DeadLetter, Effects, Received
-from .figures import Figures
 from .partition import AccountsDoNotBalanceError, Partition
+from .statistics import PartitionStatistics
 
-__all__ = ["SOURCES", "AccountsDoNotBalanceError", "DeadLetter", "Effects", "Figures", "Partition", "Received"]
+__all__ = [
+    "SOURCES",
+    "AccountsDoNotBalanceError",
+    "DeadLetter",
+    "Effects",
+    "Partition",
+    "PartitionStatistics",
+    "Received",
+]

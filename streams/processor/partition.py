@@ -17,7 +17,7 @@ from ...schemas.state import Disposition, PartitionOffsets, SourceState
 from .cell import Cell
 from .decode import Event, NotUsed, dead_letter, decode
 from .effects import SOURCES, Effects, Received
-from .figures import Figures, TunerFigures, of_tuner
+from .statistics import PartitionStatistics, TunerStatistics, of_tuner
 
 _topic = attrgetter("topic")
 
@@ -93,28 +93,28 @@ class Partition:
         """The partition time at which time alone next changes something."""
         return min((due for cell in self._cells.values() if (due := cell.due_ms()) is not None), default=None)
 
-    def summary(self, now_ms: int = 0) -> Figures:
-        """Figures for health and metrics, at partition time; ``now_ms`` where all sources are known to be read so far.
+    def statistics(self, now_ms: int = 0) -> PartitionStatistics:
+        """For health and metrics, at partition time; ``now_ms`` where all sources are known to be read so far.
 
         Goes through all tuners: for once a second, not for every fold.
         """
         now_ms = max(self._offsets.time_ms, now_ms)
-        tuners, totals = dict[str, TunerFigures](), dict[str, int]()
+        tuners, totals = dict[str, TunerStatistics](), dict[str, int]()
         for name, cell in self._cells.items():
             if cell.tuner is not None:
                 tuners[name] = of_tuner(cell.tuner, now_ms)
             elif cell.unreadable:
-                tuners[name] = TunerFigures(suspended=cell.unreadable)
+                tuners[name] = TunerStatistics(suspended=cell.unreadable)
         for source in self._offsets.sources.values():
             for disposition, count in source.dispositions.items():
                 totals[disposition] = totals.get(disposition, 0) + count
         lost = sum(source.lost for source in self._offsets.sources.values())
-        return Figures(tuners, totals, lost, now_ms)
+        return PartitionStatistics(tuners, totals, lost, now_ms)
 
     # -- the fold
 
     def fold(
-        self, records: Sequence[Received], *, ends_ms: Mapping[str, int], log_starts: Mapping[str, int]
+        self, records: Sequence[Received], *, read_to_end_ms: Mapping[str, int], log_starts: Mapping[str, int]
     ) -> Effects:
         """Apply records, let time pass, and say what one transaction must write.
 
@@ -126,7 +126,7 @@ class Partition:
 
         Args:
             records: Of any sources, each source's in the order of offsets.
-            ends_ms: Per source a wall time at which it was known to have been read to its end.
+            read_to_end_ms: Per source a wall time at which it was known to have been read to its end.
             log_starts: Per source the earliest offset there still is; asked for where a gap was seen.
 
         Raises:
@@ -158,7 +158,7 @@ class Partition:
             effects.merge(folded.effects)
             dispositions += folded.dispositions
         # 4.
-        now_ms = self._time(ends_ms)
+        now_ms = self._time(read_to_end_ms)
         for cell in list(self._cells.values()):
             due = cell.due_ms()
             if due is not None and due <= now_ms:
@@ -166,7 +166,7 @@ class Partition:
                 self._keep(cell)
         # 5.
         if fresh or effects:
-            self._write_down(fresh, dispositions, accounts, ends_ms, now_ms, effects)
+            self._write_down(fresh, dispositions, accounts, read_to_end_ms, now_ms, effects)
         return effects
 
     def _account(self, run: list[Received], account: FoldedSource, log_start: int) -> list[Received]:
@@ -188,8 +188,8 @@ class Partition:
         source.time_ms = max(source.time_ms, newest_ms)
         return run
 
-    def _time(self, ends_ms: Mapping[str, int]) -> int:
-        read_to = (max(ends_ms.get(topic, 0), source.time_ms) for topic, source in self._offsets.sources.items())
+    def _time(self, read_to_end_ms: Mapping[str, int]) -> int:
+        read_to = (max(read_to_end_ms.get(topic, 0), source.time_ms) for topic, source in self._offsets.sources.items())
         return max(self._offsets.time_ms, min(read_to))
 
     def _keep(self, cell: Cell) -> None:
@@ -203,7 +203,7 @@ class Partition:
         fresh: Sequence[Received],
         dispositions: Sequence[tuple[str, int, Disposition]],
         accounts: dict[str, FoldedSource],
-        ends_ms: Mapping[str, int],
+        read_to_end_ms: Mapping[str, int],
         now_ms: int,
         effects: Effects,
     ) -> None:
@@ -235,7 +235,7 @@ class Partition:
                 time_ms=now_ms,
                 folded={t: a for t, a in accounts.items() if a.next > a.first},
                 order=[(topic, sum(1 for _ in run)) for topic, run in groupby(fresh, key=_topic)],
-                ends_ms={t: m for t, m in ends_ms.items() if t in accounts},
+                ends_ms={t: m for t, m in read_to_end_ms.items() if t in accounts},
                 state_hash=digest.hexdigest(),
             ).to_bytes()
         )

@@ -6,7 +6,7 @@ Functions of a scope's state, its tuner's spec and the time; nothing here talks 
 import math
 
 from ...core.summary import Summary, exact_sum
-from ...schemas.configs import Arm, Candidate, ConfigRecord
+from ...schemas.configs import Arm, ConfigRecord, Configuration
 from ...schemas.events import ContextEvent, MeasuredSummary, MetricEvent
 from ...schemas.keys import request_id
 from ...schemas.records import MetricResult
@@ -247,7 +247,7 @@ def config_record(tuner: TunerState, scope: ScopeState) -> ConfigRecord:
         incarnation=tuner.incarnation,
         version=scope.version,
         status=status,
-        incumbent=Candidate(values=scope.incumbent.values, hash=scope.incumbent.hash),
+        incumbent=Configuration(values=scope.incumbent.values, hash=scope.incumbent.hash),
         arms=arms,
         salt=f"{tuner.incarnation}",
         lease_s=spec.lease,

@@ -393,7 +393,7 @@ class Tuner:
                 learner.abandon(request.id)
             self._learner_changed(scope.scope)
         elif value is not None:
-            self._tell_foreign(scope, request, value)
+            self._observe(scope, request, value)
         won = False
         if how in {"measured", "failed"}:
             won = confirm.record(self.spec, scope, request.kind, value, failed=how == "failed")
@@ -429,11 +429,11 @@ class Tuner:
             )
         )
 
-    def _tell_foreign(self, scope: ScopeState, request: OpenRequest, value: float) -> None:
+    def _observe(self, scope: ScopeState, request: OpenRequest, value: float) -> None:
         """Tell a round that the learner did not ask for to a learner that can take it."""
         learner = self.learner(scope.scope)
         if learner.capabilities.learns_from_others:
-            learner.tell_foreign(request.values, value, _context_of(scope))
+            learner.observe(request.values, value, _context_of(scope))
             self._learner_changed(scope.scope)
 
     # -- commands

@@ -2,7 +2,7 @@
 
 from ..broker import partition_count, require_broker, topic_ids
 from ..processor.adopt import adopt_topic
-from .ends import LogEnds
+from .log_offsets import LogOffsets
 from .restore import read_state
 from .settings import WorkerSettings
 from .writer import PartitionWriter
@@ -24,7 +24,7 @@ def adopt(settings: WorkerSettings, topic: str) -> list[int]:
     """
     require_broker(settings.broker)
     topic_id = topic_ids(settings.broker).get(topic, "")
-    ends = LogEnds(settings)
+    ends = LogOffsets(settings)
     adopted = []
     for partition in range(partition_count(settings.broker, "state")):
         writer = PartitionWriter(settings, partition)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ..processor.figures import ContextFigures, TunerFigures
+from ..processor.statistics import ScopeStatistics, TunerStatistics
 from .settings import WorkerSettings
 from .status import WorkerStatus
 
@@ -88,7 +88,7 @@ def report(status: WorkerStatus, settings: WorkerSettings, now: float) -> dict[s
     """The condition and what belongs to it, for JSON: lists are cut at :data:`SHOWN`, and counted whole."""
     condition = health(status, settings, now)
     partitions = sorted(status.partitions.items())
-    tuners = {name: tuner for _, partition in partitions for name, tuner in partition.summary.tuners.items()}
+    tuners = {name: tuner for _, partition in partitions for name, tuner in partition.statistics.tuners.items()}
     suspended = [(name, tuner.suspended) for name, tuner in sorted(tuners.items()) if tuner.suspended]
     waiting = [entry for name, tuner in sorted(tuners.items()) for entry in _waiting(name, tuner)]
     return {
@@ -108,7 +108,7 @@ def report(status: WorkerStatus, settings: WorkerSettings, now: float) -> dict[s
     }
 
 
-def _waiting(name: str, tuner: TunerFigures) -> list[dict[str, str]]:
+def _waiting(name: str, tuner: TunerStatistics) -> list[dict[str, str]]:
     """What a tuner's contexts wait for; one that is measuring what its instances report is at work, and not listed."""
     if tuner.suspended:
         return []
@@ -123,7 +123,7 @@ def _waiting(name: str, tuner: TunerFigures) -> list[dict[str, str]]:
     ]
 
 
-def _why(context: ContextFigures) -> str:
+def _why(context: ScopeStatistics) -> str:
     if context.instances == 0:
         return "no instance is present" if context.round else "no instance has said that it is here"
     if context.inactive:
@@ -131,6 +131,6 @@ def _why(context: ContextFigures) -> str:
     return ""
 
 
-def context_name(context: ContextFigures) -> str:
+def context_name(context: ScopeStatistics) -> str:
     """A context for people: ``traffic=read-heavy``; ``""`` for none."""
     return ",".join(f"{name}={value}" for name, value in sorted((context.data or {}).items()))

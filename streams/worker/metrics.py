@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from ... import __version__
 from ...schemas.state import DISPOSITIONS
-from ..processor.figures import ContextFigures
+from ..processor.statistics import ScopeStatistics
 from .health import WORDS, context_name, health
 from .settings import WorkerSettings
 from .status import PartitionStatus, WorkerStatus
@@ -152,26 +152,26 @@ def _of_worker(families: dict[str, Family], status: WorkerStatus, settings: Work
 
 
 def _of_partition(families: dict[str, Family], number: str, partition: PartitionStatus) -> None:
-    figures, began = partition.summary, partition.began or partition.summary
+    statistics, began = partition.statistics, partition.began or partition.statistics
     families["oppertune_records_total"].add_metric((number,), partition.records)
     families["oppertune_transactions_total"].add_metric((number,), partition.transactions)
     for disposition in DISPOSITIONS:
-        count = figures.dispositions.get(disposition, 0) - began.dispositions.get(disposition, 0)
+        count = statistics.dispositions.get(disposition, 0) - began.dispositions.get(disposition, 0)
         families["oppertune_dispositions_total"].add_metric((number, disposition), count)
-    families["oppertune_lost_records_total"].add_metric((number,), figures.lost - began.lost)
+    families["oppertune_lost_records_total"].add_metric((number,), statistics.lost - began.lost)
     families["oppertune_lag_records"].add_metric((number,), partition.lag)
     for topic, offset in partition.applied.items():
         families["oppertune_applied_offset"].add_metric((number, topic), offset)
     for topic, offset in partition.ends.items():
         families["oppertune_end_offset"].add_metric((number, topic), offset)
-    if time_ms := max(figures.time_ms, partition.read_to_ms):
+    if time_ms := max(statistics.time_ms, partition.read_to_ms):
         behind_s = max(time.time() - time_ms / 1000, 0.0)
         families["oppertune_partition_time_lag_seconds"].add_metric((number,), behind_s)
-    families["oppertune_tuners"].add_metric((number,), len(figures.tuners))
+    families["oppertune_tuners"].add_metric((number,), len(statistics.tuners))
 
 
 def _of_tuners(families: dict[str, Family], partitions: list[PartitionStatus]) -> None:
-    tuners = [(name, tuner, p.rounds) for p in partitions for name, tuner in p.summary.tuners.items()]
+    tuners = [(name, tuner, p.rounds) for p in partitions for name, tuner in p.statistics.tuners.items()]
     tuners.sort(key=lambda one: (not one[1].suspended, one[0]))
     contexts = 0
     for name, tuner, rounds in tuners[:MAX_TUNERS]:
@@ -188,15 +188,15 @@ def _of_tuners(families: dict[str, Family], partitions: list[PartitionStatus]) -
     families["oppertune_left_out"].add_metric(("contexts",), total - contexts)
 
 
-def _named(contexts: tuple[ContextFigures, ...]) -> dict[str, ContextFigures]:
-    named: dict[str, ContextFigures] = {}
+def _named(contexts: tuple[ScopeStatistics, ...]) -> dict[str, ScopeStatistics]:
+    named: dict[str, ScopeStatistics] = {}
     for context in sorted(contexts):
         label = context_name(context)
         named[context.id if len(label) > MAX_LABEL or label in named else label] = context
     return named
 
 
-def _of_context(families: dict[str, Family], labels: tuple[str, str], context: ContextFigures) -> None:
+def _of_context(families: dict[str, Family], labels: tuple[str, str], context: ScopeStatistics) -> None:
     families["oppertune_instances_present"].add_metric(labels, context.instances)
     for name, value in (
         ("oppertune_incumbent_reward", context.incumbent_reward),

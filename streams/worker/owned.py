@@ -10,8 +10,8 @@ import orjson
 
 from ...core.errors import BrokerUnreachable
 from ..processor import SOURCES, Effects, Partition, Received
-from .ends import LogEnds
 from .exits import ExitCode, Fenced, end_process
+from .log_offsets import LogOffsets
 from .metrics import transaction_seconds
 from .settings import WorkerSettings
 from .status import PartitionStatus
@@ -23,10 +23,10 @@ log = logging.getLogger(__name__)
 _ASK_S = 10.0
 """For the beginning of a log, asked where offsets are missing."""
 
-_SUMMARY_S = 1.0
-"""How old the processor's figures in the status may be; gathering them goes through all tuners."""
+_GATHER_S = 1.0
+"""How old the processor's statistics in the status may be; gathering them goes through all tuners."""
 
-_SUMMARY_SHARE = 0.02
+_GATHER_SHARE = 0.02
 """Of the time, at most, goes into gathering them: with very many tuners they may be older."""
 
 _one_at_a_time = threading.Lock()
@@ -55,7 +55,7 @@ class OwnedPartition:
         settings: WorkerSettings,
         partition: Partition,
         writer: PartitionWriter,
-        ends: LogEnds,
+        ends: LogOffsets,
         *,
         on_fenced: Callable[[Fenced], None],
     ) -> None:
@@ -71,7 +71,7 @@ class OwnedPartition:
         self._on_fenced = on_fenced
         self._sources = {settings.broker.topic(source): source for source in SOURCES}
         self._first: dict[str, int] = {}
-        self._summarise_at = 0.0
+        self._gather_at = 0.0
         self._waiting: list[Batch] = []
         self._waiting_records = 0
         self._work = asyncio.Event()
@@ -182,7 +182,7 @@ class OwnedPartition:
             # Partition time is never beyond the source that was read the least far.
             if due is None or due > min(read_to_ms.values(), default=0):
                 return Effects()
-        return self._partition.fold(records, ends_ms=read_to_ms, log_starts=log_starts)
+        return self._partition.fold(records, read_to_end_ms=read_to_ms, log_starts=log_starts)
 
     def _in_order(self, batches: Sequence[Batch]) -> tuple[list[Received], set[str]]:
         """The records to fold, and the sources of which offsets are missing before or among them.
@@ -234,19 +234,19 @@ class OwnedPartition:
             status.stuck_s = 0.0
         if effects.rounds:
             status.rounds = _with_rounds(status.rounds, effects.rounds)
-        if time.monotonic() > self._summarise_at:
-            self.summarise()
+        if time.monotonic() > self._gather_at:
+            self.gather_statistics()
 
-    def summarise(self) -> None:
-        """Bring the processor's own figures into the status. Only while at rest, or by the one who folds."""
+    def gather_statistics(self) -> None:
+        """Bring the processor's own statistics into the status. Only while at rest, or by the one who folds."""
         began = time.monotonic()
         self.status.applied = self.next_offsets()
-        figures = self.status.summary = self._partition.summary(self.status.read_to_ms)
+        statistics = self.status.statistics = self._partition.statistics(self.status.read_to_ms)
         if self.status.began is None:
-            self.status.began = figures
-        self.status.rounds = {k: n for k, n in self.status.rounds.items() if k[0] in figures.tuners}
+            self.status.began = statistics
+        self.status.rounds = {k: n for k, n in self.status.rounds.items() if k[0] in statistics.tuners}
         now = time.monotonic()
-        self._summarise_at = now + max(_SUMMARY_S, (now - began) / _SUMMARY_SHARE)
+        self._gather_at = now + max(_GATHER_S, (now - began) / _GATHER_SHARE)
 
 
 def _with_rounds(

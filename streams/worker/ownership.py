@@ -13,8 +13,8 @@ from faust.types import TP
 
 from ...core.errors import BrokerUnreachable, OppertuneError
 from ..processor import SOURCES, Partition
-from .ends import LogEnds
 from .exits import ExitCode, Fenced, Refused, end_process
+from .log_offsets import LogOffsets
 from .owned import OwnedPartition
 from .restore import read_state
 from .settings import WorkerSettings
@@ -58,7 +58,7 @@ class Ownership:
         self,
         settings: WorkerSettings,
         topics: Topics,
-        ends: LogEnds,
+        ends: LogOffsets,
         status: WorkerStatus,
         restore: Restore = Partition.restore,
     ) -> None:
@@ -213,7 +213,7 @@ class Ownership:
         for number, owned in self.owned.items():
             async with owned.lock:
                 owned.forget_waiting()
-                owned.summarise()
+                owned.gather_statistics()
                 applied |= {(topic(s), number): offset for s, offset in owned.next_offsets().items()}
         ends = await asyncio.to_thread(self._ends.ends, applied, _ASK_S)
         for (name, number), offset in applied.items():
@@ -228,7 +228,7 @@ class Ownership:
         self._status.partitions = {number: owned.status for number, owned in self.owned.items()}
         self._status.settling_since = None
         if fresh:
-            tuners = sum(len(self.owned[n].status.summary.tuners) for n in fresh)
+            tuners = sum(len(self.owned[n].status.statistics.tuners) for n in fresh)
             log.info("ready: partitions %s, restored %d tuners in %.1f s", ranges(fresh), tuners, seconds)
         log.info("generation %d: partitions %s", self._generation, ranges(list(self.owned)) or "none")
 

@@ -2,12 +2,13 @@
 
 import logging
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
+from ...core.deadline import Deadline
 from ...core.errors import BrokerUnreachable
-from .deadline import Deadline
-from .ends import LogEnds
+from ..broker import error_codes
 from .exits import Refused
+from .log_offsets import LogOffsets
 from .settings import WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ _READ_S = 0.02
 """``consume`` waits so long for a full batch, the end of the partition notwithstanding."""
 
 
-def read_state(settings: WorkerSettings, ends: LogEnds, partition: int) -> dict[str, bytes]:
+def read_state(settings: WorkerSettings, ends: LogOffsets, partition: int) -> dict[str, bytes]:
     """The newest committed value of every key, deleted ones left out. Values stay bytes: most are never decoded.
 
     The partition's writer must be open: from then on nobody else can commit to it.
@@ -98,8 +99,8 @@ def _is_end(message: Message, end: int) -> bool:
     error = message.error()
     if error is None:
         return False
-    if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - confluent_kafka's public constant
-        if error.retriable() or error.code() == KafkaError._TRANSPORT:  # noqa: SLF001
+    if error.code() != error_codes.PARTITION_EOF:
+        if error.retriable() or error.code() == error_codes.TRANSPORT:
             return False
         raise KafkaException(error)
     return (message.offset() or 0) >= end

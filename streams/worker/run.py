@@ -16,13 +16,13 @@ from typing import Any, NoReturn
 import faust
 from threadpoolctl import threadpool_limits
 
+from ...core.deadline import Deadline
 from ...core.errors import BrokerUnreachable, TopicsInvalid
 from ..processor import Partition
 from .app import create_app
 from .checks import check
-from .deadline import Deadline
-from .ends import LogEnds
 from .exits import ExitCode, Refused, end_process
+from .log_offsets import LogOffsets
 from .logs import RateLimit
 from .ownership import Ownership, Restore, Topics
 from .pages import pages
@@ -110,7 +110,7 @@ def _check(settings: WorkerSettings, status: WorkerStatus) -> Topics:
 
 
 async def _work(settings: WorkerSettings, topics: Topics, status: WorkerStatus, restore: Restore, folder: Path) -> None:
-    ends = LogEnds(settings)
+    ends = LogOffsets(settings)
     ownership = Ownership(settings, topics, ends, status, restore)
     app = create_app(settings, ownership, folder)
     ticker = Ticker(settings, ownership, ends, status, app)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Literal
 
-from ..processor import Figures
+from ..processor import PartitionStatistics
 
 Phase = Literal["starting", "waiting_for_broker", "running", "stopping"]
 """Where between start and end a worker is. While it is running its event loop turns."""
@@ -25,8 +25,8 @@ class PartitionStatus:
         rounds: Rounds closed since then, by tuner and outcome.
         last_commit_ms: Wall time of the newest transaction, 0 before the first.
         stuck_s: For how long the broker has told of lag while nothing was applied.
-        summary: The processor's own figures.
-        began: Those figures when this worker took the partition over.
+        statistics: The processor's own.
+        began: They when this worker took the partition over.
     """
 
     applied: dict[str, int]
@@ -38,8 +38,8 @@ class PartitionStatus:
     rounds: Mapping[tuple[str, str], int] = field(default_factory=dict)
     last_commit_ms: int = 0
     stuck_s: float = 0.0
-    summary: Figures = field(default_factory=Figures)
-    began: Figures | None = None
+    statistics: PartitionStatistics = field(default_factory=PartitionStatistics)
+    began: PartitionStatistics | None = None
 
 
 @dataclass(slots=True)

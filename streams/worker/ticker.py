@@ -14,8 +14,8 @@ from faust.types import TP
 
 from ...core.errors import BrokerUnreachable
 from ..processor import SOURCES
-from .ends import LogEnds, Place
 from .exits import ExitCode, end_process
+from .log_offsets import LogOffsets, Place
 from .owned import OwnedPartition
 from .ownership import Ownership
 from .settings import WorkerSettings
@@ -48,7 +48,7 @@ class Ticker:
     """
 
     def __init__(
-        self, settings: WorkerSettings, ownership: Ownership, ends: LogEnds, status: WorkerStatus, app: faust.App
+        self, settings: WorkerSettings, ownership: Ownership, ends: LogOffsets, status: WorkerStatus, app: faust.App
     ) -> None:
         self._settings = settings
         self._ownership = ownership

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from ...core.deadline import Deadline
 from ...core.errors import BrokerUnreachable
+from ..broker import error_codes
 from ..broker.topics import LARGE_BYTES
 from ..processor import Effects
-from .deadline import Deadline
 from .exits import Fenced, Refused
 from .settings import WorkerSettings
 
@@ -20,13 +21,13 @@ _STEP_S = 5.0
 
 _FENCED = frozenset(
     {
-        KafkaError._FENCED,  # noqa: SLF001 - confluent_kafka's public constant for a code of the client's own
+        error_codes.FENCED,
         KafkaError.INVALID_PRODUCER_EPOCH,
         KafkaError.INVALID_PRODUCER_ID_MAPPING,
     }
 )
 
-_SEE_ABORT = frozenset({KafkaError._STATE, KafkaError._FATAL})  # noqa: SLF001
+_SEE_ABORT = frozenset({error_codes.STATE, error_codes.FATAL})
 """The producer is in an error state that produce() does not explain: aborting either repairs it or tells the cause."""
 
 Headers = list[tuple[str, str | bytes | None]]

@@ -149,7 +149,7 @@ def test_learning_in_a_way_that_the_algorithm_does_not_know_is_refused():
     with pytest.raises(InvalidArgument):
         sequences.set_reward(0.5)
     with pytest.raises(InvalidArgument):
-        algorithm.tell_foreign({"n": 2, "x": 0.5, "fixed": 7}, 0.5)
+        algorithm.observe({"n": 2, "x": 0.5, "fixed": 7}, 0.5)
 
 
 def test_unknown_and_repeated_ids_are_refused():

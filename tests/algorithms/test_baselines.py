@@ -75,7 +75,7 @@ def test_identity_is_the_declared_configuration():
 def test_what_another_asked_for_can_be_told_to_those_who_can_take_it():
     algorithm = UniformRandom(PARAMETERS, random_seed=1)
     best = {"n": 10, "g": 0.25, "x": 0.125, "c": "b"}
-    algorithm.tell_foreign(best, 1.0)
+    algorithm.observe(best, 1.0)
     assert algorithm.recommend() == best
     with pytest.raises(InvalidArgument):
-        algorithm.tell_foreign({**best, "n": 17}, 1.0)
+        algorithm.observe({**best, "n": 17}, 1.0)

@@ -213,7 +213,7 @@ def test_the_first_draws_are_uniform_over_integers_ends_included():
 
 def test_a_configuration_that_was_not_asked_for_is_learned():
     algorithm = ddpg(X, [JOB], initial_random_steps=1)
-    algorithm.tell_foreign({"x": 0.25}, 2.0, Context({"job": 3}))
+    algorithm.observe({"x": 0.25}, 2.0, Context({"job": 3}))
     assert algorithm._replay.rows[0] == pytest.approx([3.5 / 4, 0.25, 0, 3.5 / 4])
     assert algorithm.recommend() != {"x": 0.5}
 

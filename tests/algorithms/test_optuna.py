@@ -123,7 +123,7 @@ def test_the_state_and_with_it_the_time_of_an_ask_are_bounded(learner):
     for _ in range(2):
         for _ in range(400):
             c = {"ratio": float(rng.uniform(0.1, 0.95)), "mode": "a", "pool": 1, "fixed": 3, "grid": 0.25}
-            learner.tell_foreign(c, float(rng.normal()))
+            learner.observe(c, float(rng.normal()))
         sizes.append(len(orjson.dumps(learner.get_state())))
     assert sizes[1] < 1.02 * sizes[0] < 60_000
     assert len(learner._rewards) == learner._history
@@ -156,15 +156,15 @@ def test_an_integer_is_moved_by_single_steps_however_much_is_known(name):
 def test_annealing_never_stands_still_between_the_levels():
     learner = HOpt([Integer("n", 0, 0, 3)], "anneal", random_seed=1)
     for _ in range(60):
-        learner.tell_foreign({"n": 1}, 0.5)
+        learner.observe({"n": 1}, 0.5)
     assert {c["n"] for c in play(learner, 60, lambda _: 0.0)} != {1}  # s is a 7th at most, and a step a third
 
 
 def test_the_gaussian_process_recommends_by_its_mean_and_not_the_luckiest():
     learner, rng = few_initial(PLANE, 1), np.random.default_rng(1)
     played = play(learner, 14, lambda c: bowl(c) + 0.02 * rng.normal())
-    learner.tell_foreign({"x": 0.05, "y": 0.05}, 0.03)
-    learner.tell_foreign({"x": 0.06, "y": 0.04}, -0.9)
+    learner.observe({"x": 0.05, "y": 0.05}, 0.03)
+    learner.observe({"x": 0.06, "y": 0.04}, -0.9)
     assert bowl(learner.recommend()) > -0.05
     assert learner.recommend() in played
 
@@ -199,7 +199,7 @@ def test_what_was_learned_from_elsewhere_counts(name):
     learner = LEARNERS[name]([MODE])
     for _ in range(10):
         for mode, reward in (("a", 0.1), ("b", 1.0), ("c", 0.2)):
-            learner.tell_foreign({"mode": mode}, reward)
+            learner.observe({"mode": mode}, reward)
     assert sum(learner.ask().prediction["mode"] == "b" for _ in range(6)) >= 4
 
 

@@ -60,10 +60,10 @@ def test_with_noise_it_recommends_the_likely_best_not_the_luckiest():
     learner = Surrogate(SYSTEM, random_seed=1)
     play(learner, 80, noise=0.05)
     lucky = {"pool": 3, "policy": "fifo", "ratio": 0.5}
-    learner.tell_foreign(lucky, 0.4)
-    learner.tell_foreign(lucky, 1.3)
+    learner.observe(lucky, 0.4)
+    learner.observe(lucky, 1.3)
     for _ in range(3):
-        learner.tell_foreign(lucky, 0.4)
+        learner.observe(lucky, 0.4)
     assert goodness(learner.recommend()) > 0.9
 
 

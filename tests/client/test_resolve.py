@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import strategies
 from oppertune.core.errors import InvalidParameter, InvalidParameterType
 from oppertune.core.values import Categorical, Integer, Real
-from oppertune.schemas.configs import Candidate
+from oppertune.schemas.configs import Configuration
 from oppertune.schemas.keys import values_hash
 from oppertune.streams.client.parameters import Parameters
 from oppertune.streams.client.resolve import effective_hash, resolve_arm, resolve_each
@@ -30,7 +30,7 @@ def test_the_declared_value_is_taken_as_it_is(own):
 
 
 def test_a_missing_parameter_is_defaulted_and_reported_and_its_measurements_are_not_credited():
-    asked = Candidate(values={"pool": 42}, hash=values_hash({"pool": 42}))
+    asked = Configuration(values={"pool": 42}, hash=values_hash({"pool": 42}))
     resolved = resolve_arm(OWN, asked.values)
     assert resolved.values == {"pool": 42, "mode": "slow"}
     assert "mode" in resolved.problems[0]
@@ -41,7 +41,7 @@ def test_an_extra_parameter_is_ignored_and_measurements_are_credited():
     values = {"pool": 42, "mode": "fast", "other": 1}
     resolved = resolve_arm(OWN, values)
     assert resolved.values == {"pool": 42, "mode": "fast"}
-    assert effective_hash(Candidate(values=values, hash="h"), resolved) == "h"
+    assert effective_hash(Configuration(values=values, hash="h"), resolved) == "h"
 
 
 @pytest.mark.parametrize("pool", [0, 101, 4.5, "42", math.nan])

@@ -279,7 +279,7 @@ def test_an_outage_expires_nothing_that_was_answered_in_time():
         world.logs["metrics"][-1] = Received("metrics", record.offset, answered, None, record.value)
     world.now_ms += 3_600_000
     metrics_unread = {"commands": world.now_ms, "contexts": world.now_ms}
-    world.commit(world.partition.fold([], ends_ms=metrics_unread, log_starts={}))
+    world.commit(world.partition.fold([], read_to_end_ms=metrics_unread, log_starts={}))
     assert world.rounds == [], "metrics are not read to their end: time stands"
     world.fold(read_to_end=True)
     assert world.rounds[0].outcome == "measured"
@@ -380,7 +380,7 @@ def test_gaps_and_lost_records_are_counted_and_stop_nothing():
         world.commit(
             world.partition.fold(
                 [Received("metrics", offset, world.now_ms, None, record.value)],
-                ends_ms={},
+                read_to_end_ms={},
                 log_starts={"metrics": 3} if offset == 5 else {},
             )
         )

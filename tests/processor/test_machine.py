@@ -72,13 +72,13 @@ class Interrupted(RuleBasedStateMachine):
         self.calm.now_ms = self.live.now_ms
         ends = {} if self.waiting else dict.fromkeys(SOURCES, self.live.now_ms)
         if crash == "before":
-            self.live.partition.fold(batch, ends_ms=ends, log_starts={})
+            self.live.partition.fold(batch, read_to_end_ms=ends, log_starts={})
             self.live.restore()
         for world in (self.live, self.calm):
-            world.commit(world.partition.fold(batch, ends_ms=ends, log_starts={}))
+            world.commit(world.partition.fold(batch, read_to_end_ms=ends, log_starts={}))
         if crash == "after":
             self.live.restore()
-            replay = self.live.partition.fold(batch, ends_ms=ends, log_starts={})
+            replay = self.live.partition.fold(batch, read_to_end_ms=ends, log_starts={})
             assert not replay.rounds, "what was committed is not learned again"
             self.live.commit(replay)
 

@@ -96,7 +96,7 @@ def test_state_that_cannot_be_read_stands_still_alone_until_a_spec_is_applied():
     world.fold()
     assert play_good is not None
     assert world.letter_reasons() == ["unreadable"]
-    assert world.partition.summary().suspended.keys() == {"bad"}
+    assert world.partition.statistics().suspended.keys() == {"bad"}
     assert world.state["bad/"] == b"{broken", "evidence is not overwritten"
     world.apply(spec(name="bad"))
     world.here("b", tuner="bad")

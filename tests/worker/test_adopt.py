@@ -10,7 +10,7 @@ from oppertune.streams.broker import BrokerSettings, create_topics, topic_ids
 from oppertune.streams.processor import Effects, Partition
 from oppertune.streams.processor.adopt import adopt_topic
 from oppertune.streams.worker import WorkerSettings, adopt
-from oppertune.streams.worker.ends import LogEnds
+from oppertune.streams.worker.log_offsets import LogOffsets
 from oppertune.streams.worker.restore import read_state
 from oppertune.streams.worker.writer import PartitionWriter
 from world import World, running
@@ -75,7 +75,7 @@ def test_the_command_adopts_on_every_partition_once(real: BrokerSettings):
     wait_for(lambda: topic_ids(real).get("metrics"), "the new id")
     assert adopt(settings, "metrics") == [0, 1, 2, 3]
     for number in range(4):
-        Partition.restore(number, 4, read_state(settings, LogEnds(settings), number), topic_ids=topic_ids(real))
+        Partition.restore(number, 4, read_state(settings, LogOffsets(settings), number), topic_ids=topic_ids(real))
     assert adopt(settings, "metrics") == []
 
 

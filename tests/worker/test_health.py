@@ -14,11 +14,11 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from kafkas import free_port, wait_for
 from oppertune.core.errors import BrokerUnreachable
 from oppertune.streams.broker import BrokerSettings
-from oppertune.streams.processor import Figures
+from oppertune.streams.processor import PartitionStatistics
 from oppertune.streams.worker import PartitionStatus, WorkerSettings, WorkerStatus
-from oppertune.streams.worker.ends import LogEnds
 from oppertune.streams.worker.exits import Refused
 from oppertune.streams.worker.health import SHOWN, WORDS, health, report
+from oppertune.streams.worker.log_offsets import LogOffsets
 from oppertune.streams.worker.pages import pages
 from worker.fleet import Fleet
 from worker.processes import Worker
@@ -103,8 +103,8 @@ def test_a_silent_broker_and_a_loop_that_stood_still_clear_by_themselves() -> No
 # -- what belongs to it
 
 
-def figures(world: World, now_ms: int = 0) -> WorkerStatus:
-    return status(partitions={0: PartitionStatus(applied={}, lag=4, summary=world.partition.summary(now_ms))})
+def worker_with(world: World, now_ms: int = 0) -> WorkerStatus:
+    return status(partitions={0: PartitionStatus(applied={}, lag=4, statistics=world.partition.statistics(now_ms))})
 
 
 def test_the_report_says_who_waits_for_what_and_no_more_once_it_came() -> None:
@@ -113,7 +113,7 @@ def test_the_report_says_who_waits_for_what_and_no_more_once_it_came() -> None:
     world.fold()
 
     def waiting(now_ms: int = 0) -> list[object]:
-        said = report(figures(world, now_ms), SETTINGS, NOW)
+        said = report(worker_with(world, now_ms), SETTINGS, NOW)
         assert said["waiting"] == len(said["waiting_tuners"])
         return [entry["why"] for entry in said["waiting_tuners"]]
 
@@ -137,17 +137,17 @@ def test_a_context_that_waits_is_named_and_the_scope_that_nobody_can_be_in_is_no
     world = World()
     world.apply(spec(context={"features": [{"name": "traffic", "values": ["low", "high"]}]}))
     world.fold()
-    assert [w["context"] for w in report(figures(world), SETTINGS, NOW)["waiting_tuners"]] == [""]
+    assert [w["context"] for w in report(worker_with(world), SETTINGS, NOW)["waiting_tuners"]] == [""]
     world.here(context={"traffic": "low"})
     world.fold()
-    assert [w["context"] for w in report(figures(world), SETTINGS, NOW)["waiting_tuners"]] == ["traffic=low"]
+    assert [w["context"] for w in report(worker_with(world), SETTINGS, NOW)["waiting_tuners"]] == ["traffic=low"]
 
 
 def test_suspended_tuners_are_told_with_their_reasons_and_the_worker_is_ready_all_the_same() -> None:
     world = running()
     world.state["checkout/"] = b"{broken"
     world.restore()
-    said = report(figures(world), SETTINGS, NOW)
+    said = report(worker_with(world), SETTINGS, NOW)
     assert said["ready"] is True
     assert said["suspended"] == 1
     assert said["suspended_tuners"][0]["tuner"] == "checkout"
@@ -157,9 +157,9 @@ def test_suspended_tuners_are_told_with_their_reasons_and_the_worker_is_ready_al
 
 
 def test_lists_are_cut_and_counted_whole() -> None:
-    one = running().partition.summary().tuners["checkout"]._replace(suspended="it raised")
-    many = Figures({f"t{n:04}": one for n in range(SHOWN + 50)})
-    said = report(status(partitions={0: PartitionStatus(applied={}, summary=many)}), SETTINGS, NOW)
+    one = running().partition.statistics().tuners["checkout"]._replace(suspended="it raised")
+    many = PartitionStatistics({f"t{n:04}": one for n in range(SHOWN + 50)})
+    said = report(status(partitions={0: PartitionStatus(applied={}, statistics=many)}), SETTINGS, NOW)
     assert said["suspended"] == SHOWN + 50
     assert len(said["suspended_tuners"]) == SHOWN
 
@@ -264,7 +264,7 @@ def test_an_offset_that_cannot_be_is_no_answer(monkeypatch: pytest.MonkeyPatch) 
     place = TopicPartition("p.metrics", 0)
     answer: Future[SimpleNamespace] = Future()
     answer.set_result(SimpleNamespace(offset=-1001))
-    asked = LogEnds(SETTINGS)
+    asked = LogOffsets(SETTINGS)
     monkeypatch.setattr(asked, "_admin", SimpleNamespace(list_offsets=lambda *_, **__: {place: answer}))
     with pytest.raises(BrokerUnreachable, match="no answer"):
         asked.committed_ends([("p.metrics", 0)], 1.0)
@@ -275,7 +275,7 @@ def test_a_question_is_asked_again_where_only_the_leaders_have_changed(monkeypat
     place, answers = TopicPartition("p.metrics", 0), [Future[SimpleNamespace](), Future[SimpleNamespace]()]
     answers[0].set_exception(KafkaException(KafkaError(KafkaError.FENCED_LEADER_EPOCH)))
     answers[1].set_result(SimpleNamespace(offset=7))
-    asked, looked_up = LogEnds(SETTINGS), []
+    asked, looked_up = LogOffsets(SETTINGS), []
     admin = SimpleNamespace(
         list_offsets=lambda *_, **__: {place: answers.pop(0)}, list_topics=lambda topic, **_: looked_up.append(topic)
     )

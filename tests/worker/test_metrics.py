@@ -8,8 +8,8 @@ from prometheus_client.openmetrics import exposition, parser
 from prometheus_client.parser import text_string_to_metric_families
 
 from oppertune.streams.broker import BrokerSettings
-from oppertune.streams.processor import Figures, Partition
-from oppertune.streams.processor.figures import ContextFigures, TunerFigures
+from oppertune.streams.processor import Partition, PartitionStatistics
+from oppertune.streams.processor.statistics import ScopeStatistics, TunerStatistics
 from oppertune.streams.worker import PartitionStatus, WorkerSettings, WorkerStatus, metrics, owned
 from oppertune.streams.worker.metrics import METRICS, registry
 from world import World, running, spec
@@ -32,15 +32,15 @@ def scrape(partitions: dict[int, PartitionStatus], **changes: object) -> dict[st
 
 
 def at(world: World, **changes: object) -> dict[int, PartitionStatus]:
-    return {0: PartitionStatus(applied={}, summary=world.partition.summary(), **changes)}
+    return {0: PartitionStatus(applied={}, statistics=world.partition.statistics(), **changes)}
 
 
-def tuners(**named: TunerFigures) -> dict[int, PartitionStatus]:
-    return {0: PartitionStatus(applied={}, summary=Figures(named))}
+def tuners(**named: TunerStatistics) -> dict[int, PartitionStatus]:
+    return {0: PartitionStatus(applied={}, statistics=PartitionStatistics(named))}
 
 
-def context(id_: str = "", **changes: object) -> ContextFigures:
-    made = ContextFigures(id_, None, 1, 1, inactive=False, incumbent_reward=None, last_reward=None, achieved=None)
+def context(id_: str = "", **changes: object) -> ScopeStatistics:
+    made = ScopeStatistics(id_, None, 1, 1, inactive=False, incumbent_reward=None, last_reward=None, achieved=None)
     return made._replace(**changes)
 
 
@@ -79,7 +79,7 @@ def test_names_follow_the_conventions(name: str) -> None:
 def test_counters_count_since_the_partition_was_taken_over() -> None:
     world = running()
     world.play(2)
-    began = world.partition.summary()
+    began = world.partition.statistics()
     world.play(1)
     world.measured(metrics={"reward": 1.0}, request_id="unknown")
     world.fold()
@@ -95,16 +95,16 @@ def test_counters_count_since_the_partition_was_taken_over() -> None:
 
 def test_lost_records_are_counted() -> None:
     world = running()
-    began = world.partition.summary()
+    began = world.partition.statistics()
     record = world.measured()._replace(offset=7)
-    world.commit(world.partition.fold([record], ends_ms={}, log_starts={"metrics": 5}))
+    world.commit(world.partition.fold([record], read_to_end_ms={}, log_starts={"metrics": 5}))
     assert scrape(at(world, began=began))["oppertune_lost_records_total"] == {("0",): 5}
 
 
 def test_a_tuner_shows_its_instances_rewards_target_and_condition() -> None:
     one = context("x", data={"traffic": "low"}, instances=3, incumbent_reward=0.5, last_reward=0.7, achieved=True)
     other = context("y", data={"traffic": "high"}, instances=0)
-    found = scrape(tuners(a=TunerFigures("it raised", contexts=(one, other)), b=TunerFigures("", paused=True)))
+    found = scrape(tuners(a=TunerStatistics("it raised", contexts=(one, other)), b=TunerStatistics("", paused=True)))
     assert found["oppertune_instances_present"] == {("traffic=low", "a"): 3, ("traffic=high", "a"): 0}
     assert found["oppertune_incumbent_reward"] == {("traffic=low", "a"): 0.5}
     assert found["oppertune_last_reward"] == {("traffic=low", "a"): 0.7}
@@ -116,17 +116,21 @@ def test_a_tuner_shows_its_instances_rewards_target_and_condition() -> None:
 
 def test_instances_are_present_until_their_time_is_up_in_partition_time() -> None:
     world = running()
-    assert world.partition.summary().tuners["checkout"].contexts[0].instances == 1
+    assert world.partition.statistics().tuners["checkout"].contexts[0].instances == 1
     later = world.now_ms + 31_000
-    assert world.partition.summary(later).tuners["checkout"].contexts[0].instances == 0
+    assert world.partition.statistics(later).tuners["checkout"].contexts[0].instances == 0
 
 
 def test_partition_time_behind_the_clock_is_what_was_read_or_applied_last() -> None:
     now_ms = time.time_ns() // 1_000_000
     found = scrape(
         {
-            0: PartitionStatus(applied={}, read_to_ms=now_ms - 2_000, summary=Figures(time_ms=now_ms - 9_000)),
-            1: PartitionStatus(applied={}, read_to_ms=now_ms - 9_000, summary=Figures(time_ms=now_ms - 4_000)),
+            0: PartitionStatus(
+                applied={}, read_to_ms=now_ms - 2_000, statistics=PartitionStatistics(time_ms=now_ms - 9_000)
+            ),
+            1: PartitionStatus(
+                applied={}, read_to_ms=now_ms - 9_000, statistics=PartitionStatistics(time_ms=now_ms - 4_000)
+            ),
             2: PartitionStatus(applied={}),
         }
     )["oppertune_partition_time_lag_seconds"]
@@ -151,7 +155,7 @@ def test_a_context_is_named_by_its_id_where_its_features_would_not_tell_it_apart
         context("id-2", data={"n": "1"}),
         context("id-3", data={"n": "x" * 200}),
     )
-    found = scrape(tuners(a=TunerFigures("", contexts=contexts)))["oppertune_instances_present"]
+    found = scrape(tuners(a=TunerStatistics("", contexts=contexts)))["oppertune_instances_present"]
     assert set(found) == {("n=1", "a"), ("id-2", "a"), ("id-3", "a")}
 
 
@@ -159,8 +163,8 @@ def test_series_are_bounded_and_a_suspended_tuner_is_never_left_out(monkeypatch:
     monkeypatch.setattr(metrics, "MAX_TUNERS", 10)
     monkeypatch.setattr(metrics, "MAX_CONTEXTS", 15)
     two = (context("x", data={"n": 1}), context("y", data={"n": 2}))
-    many = {f"t{n:03}": TunerFigures("", contexts=two) for n in range(50)}
-    found = scrape(tuners(**many, z=TunerFigures("it raised", contexts=two)))
+    many = {f"t{n:03}": TunerStatistics("", contexts=two) for n in range(50)}
+    found = scrape(tuners(**many, z=TunerStatistics("it raised", contexts=two)))
     assert len(found["oppertune_tuner_suspended"]) == 10
     assert found["oppertune_tuner_suspended"]["z",] == 1
     assert len(found["oppertune_instances_present"]) == 15
@@ -184,7 +188,7 @@ def test_closed_rounds_are_counted_and_metrics_that_missed_theirs_are_not() -> N
     assert counts == {("b", "failed"): 2, ("checkout", "measured"): 1}
 
 
-def test_figures_are_gathered_less_often_where_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statistics_are_gathered_less_often_where_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, takes_s = [100.0], [0.5, 0.001]
 
     class Slow(Partition):
@@ -194,13 +198,13 @@ def test_figures_are_gathered_less_often_where_that_takes_long(monkeypatch: pyte
         def next_offsets(self) -> dict[str, int | None]:
             return dict.fromkeys(("commands", "contexts", "metrics"), 0)
 
-        def summary(self, _: int = 0) -> Figures:
+        def statistics(self, _: int = 0) -> PartitionStatistics:
             clock[0] += takes_s.pop()
-            return Figures()
+            return PartitionStatistics()
 
     one = object.__new__(owned.OwnedPartition)
     one._partition, one._first, one.status = Slow(), {}, PartitionStatus(applied={})
     monkeypatch.setattr(owned.time, "monotonic", lambda: clock[0])
     for pause_s in (1.0, 25.0):
-        one.summarise()
-        assert one._summarise_at - clock[0] == pytest.approx(pause_s)
+        one.gather_statistics()
+        assert one._gather_at - clock[0] == pytest.approx(pause_s)

@@ -11,11 +11,11 @@ import pytest
 from faust.types import TP
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from oppertune.core.deadline import Deadline
 from oppertune.core.errors import BrokerUnreachable, TopicsInvalid
 from oppertune.streams.broker import BrokerSettings
-from oppertune.streams.processor import SOURCES, Effects, Figures, Partition, Received
+from oppertune.streams.processor import SOURCES, Effects, Partition, PartitionStatistics, Received
 from oppertune.streams.worker import WorkerSettings, WorkerStatus, owned, ownership, run, ticker, watchdog, writer
-from oppertune.streams.worker.deadline import Deadline
 from oppertune.streams.worker.exits import ExitCode, Fenced
 from oppertune.streams.worker.logs import RateLimit
 from oppertune.streams.worker.ownership import Ownership, Topics, ranges
@@ -74,11 +74,11 @@ class FakePartition(Partition):
     def next_due_ms(self) -> int | None:
         return self.due
 
-    def summary(self, _: int = 0) -> Figures:
-        return Figures()
+    def statistics(self, _: int = 0) -> PartitionStatistics:
+        return PartitionStatistics()
 
-    def fold(self, records: Any, *, ends_ms: Any, log_starts: Any) -> Effects:
-        self.folds.append((list(records), dict(ends_ms), dict(log_starts)))
+    def fold(self, records: Any, *, read_to_end_ms: Any, log_starts: Any) -> Effects:
+        self.folds.append((list(records), dict(read_to_end_ms), dict(log_starts)))
         for r in records:
             self.next[r.topic] = r.offset + 1
         return Effects(journal=[b"x"]) if records else Effects()

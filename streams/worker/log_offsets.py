@@ -13,8 +13,8 @@ from typing import Any
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from ...core.deadline import Deadline
 from ...core.errors import BrokerUnreachable
-from .deadline import Deadline
 from .settings import WorkerSettings
 
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -36,7 +36,7 @@ Place = tuple[str, int]
 """A topic's full name and a partition."""
 
 
-class LogEnds:
+class LogOffsets:
     """Answers with offsets of many partitions at once; calls block, and may come from any thread."""
 
     def __init__(self, settings: WorkerSettings) -> None:

@@ -11,7 +11,7 @@ from ...schemas.state import ScopeState
 from .tuner import Tuner
 
 
-class ContextFigures(NamedTuple):
+class ScopeStatistics(NamedTuple):
     """One context of a tuner.
 
     Attributes:
@@ -35,7 +35,7 @@ class ContextFigures(NamedTuple):
     achieved: bool | None
 
 
-class TunerFigures(NamedTuple):
+class TunerStatistics(NamedTuple):
     """One tuner; one whose state cannot be read has nothing but the reason.
 
     Attributes:
@@ -46,11 +46,11 @@ class TunerFigures(NamedTuple):
 
     suspended: str
     paused: bool = False
-    contexts: tuple[ContextFigures, ...] = ()
+    contexts: tuple[ScopeStatistics, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class PartitionStatistics:
     """One partition.
 
     Attributes:
@@ -60,7 +60,7 @@ class Figures:
         time_ms: Partition time; 0 before the first record.
     """
 
-    tuners: dict[str, TunerFigures] = field(default_factory=dict)
+    tuners: dict[str, TunerStatistics] = field(default_factory=dict)
     dispositions: dict[str, int] = field(default_factory=dict)
     lost: int = 0
     time_ms: int = 0
@@ -71,20 +71,20 @@ class Figures:
         return {name: tuner.suspended for name, tuner in self.tuners.items() if tuner.suspended}
 
 
-def of_tuner(tuner: Tuner, now_ms: int) -> TunerFigures:
+def of_tuner(tuner: Tuner, now_ms: int) -> TunerStatistics:
     """A tuner's figures at a partition time."""
     state, spec = tuner.state, tuner.spec
     # Where the spec names features, nobody ever is in the scope of no context: it only tells apps the features.
     shown = [s for s in tuner.scopes.values() if s.scope or not spec.context.features]
-    return TunerFigures(
+    return TunerStatistics(
         suspended=state.suspended.reason if state.suspended is not None else "",
         paused=state.paused,
         contexts=tuple(_of_context(tuner, scope, now_ms) for scope in shown),
     )
 
 
-def _of_context(tuner: Tuner, scope: ScopeState, now_ms: int) -> ContextFigures:
-    return ContextFigures(
+def _of_context(tuner: Tuner, scope: ScopeState, now_ms: int) -> ScopeStatistics:
+    return ScopeStatistics(
         id=scope.scope,
         data=scope.context,
         instances=sum(1 for p in scope.presence.values() if p.expires_ms >= now_ms),
