@@ -18,6 +18,8 @@
     ├── StateMismatch (ValueError)            restore the state into an instance like the one that wrote it
     │   └── InvalidState                      … and nothing can: it is damaged, or of another version
     ├── AlgorithmFault (RuntimeError)         repair the algorithm: it broke its contract
+    ├── OverBudget (RuntimeError)             make the tuner smaller: its state outgrew what a record may hold
+    ├── AccountsDoNotBalance (RuntimeError)   report it: a fault of ours, the process must end
     ├── BrokerUnreachable (ConnectionError)   start the broker, or name the right address
     ├── TopicsInvalid (RuntimeError)          create or mend the topics that the message names
     └── TopicRecreated (RuntimeError)         adopt the new topic, or bring back the old one
@@ -100,6 +102,14 @@ class InvalidState(StateMismatch):
 
 class AlgorithmFault(OppertuneError, RuntimeError):
     """An algorithm returned something that its contract forbids, such as a prediction without a parameter."""
+
+
+class OverBudget(OppertuneError, RuntimeError):
+    """A tuner's state outgrew the budget of a record: fewer contexts, instances, metrics or remembered rewards fit."""
+
+
+class AccountsDoNotBalance(OppertuneError, RuntimeError):
+    """Dispositions, gaps and losses do not add up to the applied offset: stop, and report it as a fault of ours."""
 
 
 class BrokerUnreachable(OppertuneError, ConnectionError):

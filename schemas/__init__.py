@@ -7,9 +7,10 @@ if __name__ != "oppertune.schemas":
 
 from .base import MAX_EVENT_BYTES, SCHEMA_VERSION, Record, explain
 from .configs import Arm, ConfigRecord, Configuration
+from .context import reduce_context
 from .events import Command, ContextEvent, MetricEvent
 from .records import DeadLetterHeaders, JournalRecord, RoundRecord
-from .spec import TunerSpec, reduce_context
+from .spec import TunerSpec
 from .state import PartitionOffsets, ScopeState, TunerState
 
 __all__ = [

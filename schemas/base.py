@@ -4,6 +4,7 @@ Events and commands ignore unknown fields (a newer producer may add some), and r
 person writes by hand (a spec) refuses unknown fields, because there they are typing errors.
 """
 
+import math
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -39,6 +40,11 @@ Values = Annotated[dict[ParameterName, Value], Field(max_length=200)]
 Scalar = Annotated[str, StringConstraints(max_length=200)] | bool | int | Finite | None
 ContextData = Annotated[dict[ParameterName, Scalar], Field(max_length=50)]
 Json = dict[str, Any]
+
+
+def ms(seconds: float) -> int:
+    """Whole milliseconds, rounded up: a deadline is never early."""
+    return math.ceil(seconds * 1000)
 
 
 class Record(BaseModel):

@@ -19,7 +19,7 @@ from .base import (
     TunerName,
     Values,
 )
-from .spec import Feature
+from .context import Feature
 
 
 class Configuration(BaseModel):

@@ -6,7 +6,7 @@ mutable: the processor folds events into them in place and writes the changed on
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from ..core.summary import Summary
 from .base import (
@@ -150,6 +150,18 @@ class Block(_Part):
     rejected: bool = Field(False, description="the candidate failed a round before any reward was known to give it")
 
 
+def _one_open(arms: object) -> object:
+    return [arms] if isinstance(arms, dict) else arms
+
+
+Arms = Annotated[
+    list[OpenRequest],
+    Field(max_length=16, validation_alias=AliasChoices("arms", "open")),
+    BeforeValidator(_one_open),
+]
+"""The open requests of a scope's round. Before 0.1.0 there was one at most, in a field ``open``: read as a list."""
+
+
 class ScopeState(_Folded, Record):
     """One scope of a tuner. Key: ``tuner/context id``, ``tuner/`` for the scope of no context."""
 
@@ -165,7 +177,7 @@ class ScopeState(_Folded, Record):
         0, description="when the newest config record was made: renewals count from here"
     )
     incumbent: Incumbent
-    open: OpenRequest | None = None
+    arms: Arms = Field([], description="open requests of the round, one per arm")
     presence: dict[InstanceName, Presence] = {}
     achieved: bool = False
     streak: Counter = Field(0, description="incumbent rounds in a row at or above (below, once achieved) the target")

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from ...schemas.base import Scalar, explain
 from ...schemas.configs import ConfigRecord
+from ...schemas.context import reduce_context
 from ...schemas.keys import scope_key
-from ...schemas.spec import reduce_context
 
 ContextData = Mapping[str, Scalar]
 

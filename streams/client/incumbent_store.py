@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ...schemas.base import ContextId, Counter, Record, TunerName, explain
 from ...schemas.configs import ConfigRecord, Configuration
-from ...schemas.spec import Feature, reduce_context
+from ...schemas.context import Feature, reduce_context
 from .following import ContextData
 
 _log = logging.getLogger(__name__)

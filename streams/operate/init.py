@@ -20,9 +20,9 @@ from rich.prompt import Prompt
 
 from ...core.values import ValueType
 from ...schemas.base import TUNER_NAME, explain
+from ...schemas.context import ContextSpec
 from ...schemas.spec import (
     Confirmation,
-    ContextSpec,
     Deadlines,
     Measurement,
     Objective,

@@ -135,7 +135,7 @@ def _scope(
     known = "" if incumbent.reward is None else f"reward {_number(incumbent.reward)}, "
     origin = f"confirmed in round {incumbent.since_round}" if incumbent.confirmed else "declared"
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in scope.outcomes.items())
-    trying = scope.open.kind if scope.open is not None else "none is open"
+    trying = scope.arms[0].kind if scope.arms else "none is open"
     lines = [
         Text(f"context {_context(scope)}", style="bold") if scope.scope else Text("no context", style="bold"),
         _indented(f"round {scope.round}, {trying}; rounds: {outcomes or 'none closed yet'}"),
@@ -202,7 +202,7 @@ def show_data(view: TunerView, rewards: Rewards, now_ms: int) -> Shown:
                 scope=scope.scope,
                 context=scope.context,
                 round=scope.round,
-                open=scope.open.id if scope.open is not None else None,
+                open=scope.arms[0].id if scope.arms else None,
                 waiting_for=waiting_for(state, scope, view.standing, now_ms),
                 incumbent=scope.incumbent,
                 confirming=_confirming_data(scope.block),

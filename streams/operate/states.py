@@ -44,8 +44,8 @@ class TunerView:
             return "suspended"
         if self.state.paused:
             return "paused"
-        if self.scopes and any(s.open is not None for s in self.scopes):
-            return "achieved" if all(s.achieved for s in self.scopes if s.open is not None) else "tuning"
+        if self.scopes and any(s.arms for s in self.scopes):
+            return "achieved" if all(s.achieved for s in self.scopes if s.arms) else "tuning"
         return "parked"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ...schemas.spec import TunerSpec
 from ...schemas.state import OpenRequest, PartitionOffsets, ScopeState, TunerState
-from ..processor import scope as scopes
+from ..processor import request as requests
 
 STALLED_S = 15.0
 """Events that wait for so long, while nothing is applied, are waiting for a worker."""
@@ -72,9 +72,9 @@ def waiting_for(tuner: TunerState, scope: ScopeState, where: Standing, now_ms: i
         return "nobody is present: no instance sends context events"
     if max(heard) < now_ms:
         return f"no instance is heard any more, the last sign of life ran out {ago(max(heard), now_ms)} ago"
-    if scope.open is None:
+    if not scope.arms:
         return "the next sign of life of an instance"
-    said = _measuring(tuner.spec, scope, scope.open, now_ms)
+    said = _measuring(tuner.spec, scope, scope.arms[0], now_ms)
     return f"target achieved, the incumbent is watched: {said}" if scope.achieved else said
 
 
@@ -92,12 +92,12 @@ def _standstill(tuner: TunerState, where: Standing, now_ms: int) -> str:
 
 
 def _measuring(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> str:
-    left = (scopes.deadline_ms(request) - now_ms) / 1000
+    left = (requests.deadline_ms(request) - now_ms) / 1000
     deadline = f"deadline in {left:.0f} s" if left >= 0 else f"its deadline has passed {-left:.0f} s ago"
     if request.activated_ms is None:
         restart = f"; {', '.join(spec.restart())} may need a restart of the app" if spec.restart() else ""
         return f"an instance to run round {request.round}, {deadline}{restart}"
-    samples, needed = scopes.samples(spec, request), spec.measurement.min_samples
+    samples, needed = requests.samples(spec, request), spec.measurement.min_samples
     reported = sum(1 for reports in request.ran.values() if reports)
     present = len({n for n, p in scope.presence.items() if p.expires_ms >= now_ms} | request.ran.keys())
     enough = max(math.ceil(spec.measurement.min_instance_share * present), 1)

@@ -1,19 +1,12 @@
 """Events in, effects out: matching, measuring, learning, and the next configuration. No Kafka, no clock.
 
-The reading path: ``partition.py`` (the fold) → ``cell.py`` (one tuner, undone when it raises) → ``tuner.py`` (what an
-event does) → ``scope.py`` (what is open and measured), ``confirm.py`` (who is the incumbent), ``reward.py``.
+The reading path: ``partition.py`` (the fold) → ``isolation.py`` (one tuner, undone when it raises) → ``tuner.py`` and
+``commands.py`` (what an event, or an operator, does) → ``request.py`` (what is measured) → ``round.py`` (what becomes
+of it) → ``changes.py`` (records). docs/architecture.md walks it with one event.
 """
 
 from .effects import SOURCES, DeadLetter, Effects, Received
-from .partition import AccountsDoNotBalanceError, Partition
+from .partition import Partition
 from .statistics import PartitionStatistics
 
-__all__ = [
-    "SOURCES",
-    "AccountsDoNotBalanceError",
-    "DeadLetter",
-    "Effects",
-    "Partition",
-    "PartitionStatistics",
-    "Received",
-]
+__all__ = ["SOURCES", "DeadLetter", "Effects", "Partition", "PartitionStatistics", "Received"]

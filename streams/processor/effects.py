@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ...schemas.state import Disposition
+
 SOURCES = ("commands", "contexts", "metrics")
 """The topics that are folded, without their prefix. Only offsets order records, and only within one of them."""
 
@@ -44,6 +46,7 @@ class Effects:
         rounds: Keyed records for ``rounds``.
         dead_letters: Records for ``dead-letters``.
         journal: Records for ``journal``: one, or none where nothing is written.
+        dispositions: What became of each record, by its topic and offset: counted in ``state`` and ``journal``.
     """
 
     state: dict[str, bytes | None] = field(default_factory=dict)
@@ -51,6 +54,7 @@ class Effects:
     rounds: list[tuple[str, bytes]] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     journal: list[bytes] = field(default_factory=list)
+    dispositions: list[tuple[str, int, Disposition]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.state or self.configs or self.rounds or self.dead_letters or self.journal)
@@ -62,3 +66,4 @@ class Effects:
         self.rounds += later.rounds
         self.dead_letters += later.dead_letters
         self.journal += later.journal
+        self.dispositions += later.dispositions

@@ -1,4 +1,4 @@
-"""Learners of a tuner: built from its spec, seeded from what names them."""
+"""Learners of a tuner: built from its spec, seeded from what names them, kept in its records."""
 
 import hashlib
 import inspect
@@ -8,7 +8,9 @@ from typing import Any
 from ...algorithms.all import create_tuning_instance, get_algorithm_class
 from ...algorithms.base import Algorithm
 from ...core.types import Context
-from ...schemas.spec import Feature, TunerSpec
+from ...schemas.context import Feature
+from ...schemas.spec import TunerSpec
+from ...schemas.state import ScopeState, TunerState
 
 
 def seed_of(*parts: object) -> int:
@@ -61,12 +63,46 @@ def _declared(features: Sequence[Feature]) -> list[Context]:
     return [Context({f.name: v[i % len(v)] for f, v in zip(features, values, strict=True)}) for i in range(rows)]
 
 
-def restored(spec: TunerSpec, incarnation: int, scope: str, state: Mapping[str, Any] | None) -> Algorithm:
-    """The learner of a scope as its state left it."""
-    learner = build(spec, incarnation, scope)
-    if state is not None:
-        learner.set_state(state)
-    return learner
+class Learners:
+    """A tuner's learners: one per scope, or one that all scopes share. Brought to life from their state when needed.
+
+    Args:
+        tuner: The tuner's own record.
+        scopes: Its scopes, by context id.
+    """
+
+    def __init__(self, tuner: TunerState, scopes: Mapping[str, ScopeState]) -> None:
+        self._tuner = tuner
+        self._scopes = scopes
+        self._alive: dict[str, Algorithm] = {}
+
+    @property
+    def shared(self) -> bool:
+        """All scopes share one, kept in the tuner's own record."""
+        return self._tuner.spec.context.learner == "shared"
+
+    def owner(self, scope: str) -> str:
+        """The scope that a scope's learner is named by: ``""`` where all share one."""
+        return "" if self.shared else scope
+
+    def of(self, scope: str) -> Algorithm:
+        """The learner of a scope."""
+        name = self.owner(scope)
+        if name not in self._alive:
+            learner = build(self._tuner.spec, self._tuner.incarnation, name)
+            stored = self._tuner.learner if self.shared else self._scopes[name].learner
+            if stored is not None:
+                learner.set_state(stored)
+            self._alive[name] = learner
+        return self._alive[name]
+
+    def store(self, name: str) -> None:
+        """Put the state of the learner named by a scope into the record that keeps it."""
+        state = self._alive[name].get_state()
+        if self.shared:
+            self._tuner.learner = state
+        else:
+            self._scopes[name].learner = state
 
 
 def _takes(argument: str, name: str) -> bool:

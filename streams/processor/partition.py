@@ -4,26 +4,19 @@ No Kafka, no clock, no randomness but the learners' own: records come with offse
 the last committed state and the records since give the same state again.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from operator import attrgetter
 
-from ...core.errors import InvalidState, OppertuneError, TopicRecreated, TopicsInvalid
+from ...core.errors import InvalidState, TopicRecreated, TopicsInvalid
 from ...schemas.keys import OFFSETS_KEY, tuner_of
-from ...schemas.records import Folded as FoldedSource
-from ...schemas.records import JournalRecord
-from ...schemas.state import Disposition, PartitionOffsets, SourceState
-from .cell import Cell
-from .decode import Event, NotUsed, dead_letter, decode
+from ...schemas.state import PartitionOffsets, SourceState
+from . import accounting
+from .disposition import Disposed, dead_letter
 from .effects import SOURCES, Effects, Received
+from .events import Event, decode
+from .isolation import IsolatedTuner
+from .journal import journal_record, of_topic
 from .statistics import PartitionStatistics, TunerStatistics, of_tuner
-
-_topic = attrgetter("topic")
-
-
-class AccountsDoNotBalanceError(OppertuneError):
-    """Dispositions, gaps and losses do not add up to the applied offset: stop, and report it as a fault of ours."""
 
 
 class Partition:
@@ -32,9 +25,9 @@ class Partition:
     A fold changes it in place. Where its effects then cannot be committed, throw the partition away and restore it.
     """
 
-    def __init__(self, offsets: PartitionOffsets, cells: dict[str, Cell]) -> None:
+    def __init__(self, offsets: PartitionOffsets, tuners: dict[str, IsolatedTuner]) -> None:
         self._offsets = offsets
-        self._cells = cells
+        self._tuners = tuners
 
     @classmethod
     def restore(
@@ -75,7 +68,7 @@ class Partition:
         for key, value in records.items():
             if key != OFFSETS_KEY:
                 by_tuner.setdefault(tuner_of(key), {})[key] = value
-        return cls(offsets, {name: Cell(name, partition, own) for name, own in by_tuner.items()})
+        return cls(offsets, {name: IsolatedTuner(name, partition, own) for name, own in by_tuner.items()})
 
     # -- where it stands
 
@@ -91,7 +84,7 @@ class Partition:
 
     def next_due_ms(self) -> int | None:
         """The partition time at which time alone next changes something."""
-        return min((due for cell in self._cells.values() if (due := cell.due_ms()) is not None), default=None)
+        return min((due for tuner in self._tuners.values() if (due := tuner.due_ms()) is not None), default=None)
 
     def statistics(self, now_ms: int = 0) -> PartitionStatistics:
         """For health and metrics, at partition time; ``now_ms`` where all sources are known to be read so far.
@@ -100,7 +93,7 @@ class Partition:
         """
         now_ms = max(self._offsets.time_ms, now_ms)
         tuners, totals = dict[str, TunerStatistics](), dict[str, int]()
-        for name, cell in self._cells.items():
+        for name, cell in self._tuners.items():
             if cell.tuner is not None:
                 tuners[name] = of_tuner(cell.tuner, now_ms)
             elif cell.unreadable:
@@ -130,112 +123,53 @@ class Partition:
             log_starts: Per source the earliest offset there still is; asked for where a gap was seen.
 
         Raises:
-            AccountsDoNotBalanceError: A fault of ours: the process must end.
+            AccountsDoNotBalance: A fault of ours: the process must end.
         """
-        partition, partitions = self._offsets.partition, self._offsets.partitions
-        accounts = {topic: FoldedSource(first=s.next, next=s.next) for topic, s in self._offsets.sources.items()}
+        offsets = self._offsets
         # 1.
-        fresh: list[Received] = []
-        for topic, run in groupby(records, key=_topic):
-            fresh += self._account(list(run), accounts[topic], log_starts.get(topic, 0))
+        accounts, fresh = accounting.opened(offsets), list[Received]()
+        for topic, run in groupby(records, key=of_topic):
+            fresh += accounting.account(offsets.sources[topic], accounts[topic], list(run), log_starts.get(topic, 0))
         # 2.
-        effects, dispositions = Effects(), list[tuple[str, int, Disposition]]()
-        events: dict[str, list[tuple[Received, Event]]] = {}
+        effects, events = Effects(), dict[str, list[tuple[Received, Event]]]()
         for record in fresh:
             try:
-                event = decode(record, partition, partitions)
-            except NotUsed as fate:
-                effects.dead_letters.append(dead_letter(record, partition, fate))
-                dispositions.append((record.topic, record.offset, fate.disposition))
+                event = decode(record, offsets.partition, offsets.partitions)
+            except Disposed as why:
+                effects.dead_letters.append(dead_letter(record, offsets.partition, why))
+                effects.dispositions.append((record.topic, record.offset, why.disposition))
             else:
                 events.setdefault(event.tuner, []).append((record, event))
         # 3.
-        floor_ms = self._offsets.time_ms
         for name, own in events.items():
-            cell = self._cells.get(name) or Cell(name, partition, {})
-            folded = cell.fold(own, floor_ms)
-            self._keep(cell)
-            effects.merge(folded.effects)
-            dispositions += folded.dispositions
+            tuner = self._tuners.get(name) or IsolatedTuner(name, offsets.partition, {})
+            effects.merge(tuner.fold(own, offsets.time_ms))
+            self._keep(tuner)
         # 4.
         now_ms = self._time(read_to_end_ms)
-        for cell in list(self._cells.values()):
-            due = cell.due_ms()
+        for tuner in list(self._tuners.values()):
+            due = tuner.due_ms()
             if due is not None and due <= now_ms:
-                effects.merge(cell.pass_time(now_ms).effects)
-                self._keep(cell)
+                effects.merge(tuner.pass_time(now_ms))
+                self._keep(tuner)
         # 5.
         if fresh or effects:
-            self._write_down(fresh, dispositions, accounts, read_to_end_ms, now_ms, effects)
+            accounting.count(offsets, accounts, effects.dispositions)
+            offsets.time_ms = now_ms
+            offsets.transactions += 1
+            journal = journal_record(offsets, accounts, fresh, read_to_end_ms, effects.state)
+            effects.state[OFFSETS_KEY] = offsets.to_bytes()
+            effects.journal.append(journal.to_bytes())
         return effects
 
-    def _account(self, run: list[Received], account: FoldedSource, log_start: int) -> list[Received]:
-        """Count a source's next records, and what is missing before each; returns them without replays."""
-        source = self._offsets.sources[run[0].topic]
-        if run[0].offset < source.next:
-            run = [r for r in run if r.offset >= source.next]
-            if not run:
-                return run
-        held, spanned = len(run), run[-1].offset + 1 - source.next
-        if spanned > held:
-            lost = min(max(log_start - source.next, 0), run[0].offset - source.next)
-            account.lost += lost
-            account.gaps += spanned - held - lost
-            source.lost += lost
-            source.gaps += spanned - held - lost
-        source.next = account.next = run[-1].offset + 1
-        newest_ms = max(r.timestamp_ms for r in run)
-        source.time_ms = max(source.time_ms, newest_ms)
-        return run
-
     def _time(self, read_to_end_ms: Mapping[str, int]) -> int:
-        read_to = (max(read_to_end_ms.get(topic, 0), source.time_ms) for topic, source in self._offsets.sources.items())
+        """Partition time: what all sources are read to, and it never goes back."""
+        sources = self._offsets.sources.items()
+        read_to = (max(read_to_end_ms.get(topic, 0), source.time_ms) for topic, source in sources)
         return max(self._offsets.time_ms, min(read_to))
 
-    def _keep(self, cell: Cell) -> None:
-        if cell.empty:
-            self._cells.pop(cell.name, None)
+    def _keep(self, tuner: IsolatedTuner) -> None:
+        if tuner.empty:
+            self._tuners.pop(tuner.name, None)
         else:
-            self._cells[cell.name] = cell
-
-    def _write_down(
-        self,
-        fresh: Sequence[Received],
-        dispositions: Sequence[tuple[str, int, Disposition]],
-        accounts: dict[str, FoldedSource],
-        read_to_end_ms: Mapping[str, int],
-        now_ms: int,
-        effects: Effects,
-    ) -> None:
-        for topic, offset, disposition in dispositions:
-            account, source = accounts[topic], self._offsets.sources[topic]
-            account.dispositions[disposition] = account.dispositions.get(disposition, 0) + 1
-            source.dispositions[disposition] = source.dispositions.get(disposition, 0) + 1
-            if disposition != "applied":
-                account.other.append((offset, disposition))
-        for topic, source in self._offsets.sources.items():
-            counted = sum(source.dispositions.values()) + source.gaps + source.lost
-            if source.first + counted != source.next:
-                raise AccountsDoNotBalanceError(
-                    f"{topic}-{self._offsets.partition}: began at {source.first}, counted {counted},"
-                    f" applied to {source.next}"
-                )
-        self._offsets.time_ms = now_ms
-        self._offsets.transactions += 1
-        digest = hashlib.sha256()
-        for key in sorted(effects.state):
-            value = effects.state[key]
-            digest.update(key.encode() + b"\0" + (value if value is not None else b"") + b"\0")
-        effects.state[OFFSETS_KEY] = self._offsets.to_bytes()
-        effects.journal.append(
-            JournalRecord(
-                v=1,
-                partition=self._offsets.partition,
-                transaction=self._offsets.transactions,
-                time_ms=now_ms,
-                folded={t: a for t, a in accounts.items() if a.next > a.first},
-                order=[(topic, sum(1 for _ in run)) for topic, run in groupby(fresh, key=_topic)],
-                ends_ms={t: m for t, m in read_to_end_ms.items() if t in accounts},
-                state_hash=digest.hexdigest(),
-            ).to_bytes()
-        )
+            self._tuners[tuner.name] = tuner

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import entry_points
 
 from ...core.errors import InvalidArgument
@@ -17,8 +18,9 @@ MAX_REWARD = 1e100
 """A larger one is none: sums over rounds must not overflow."""
 
 
+@cache
 def find_function(name: str) -> RewardFunction:
-    """A reward function that the worker's operator has installed.
+    """A reward function that the worker's operator has installed; looked up once in a process's life.
 
     Raises:
         InvalidArgument: None of that name is installed.
@@ -61,21 +63,18 @@ def scaled(reward: float, range_: RewardRange | None) -> float:
     return min(max((reward - range_.low) / (range_.high - range_.low), 0.0), 1.0)
 
 
-def reward_of(
-    objective: Objective, metrics: Mapping[str, Summary], interval_s: float, function: RewardFunction | None
-) -> float | None:
+def reward_of(objective: Objective, metrics: Mapping[str, Summary], interval_s: float) -> float | None:
     """The reward for a round's metrics, scaled; ``None`` where they do not give a finite one.
 
     Args:
         objective: Where the reward comes from.
         metrics: What was measured, by name.
         interval_s: Sum of the measured intervals of all instances, in seconds.
-        function: The objective's function, where it names one.
     """
     if any(name not in metrics for name in objective.metrics):
         return None
-    if function is not None:
-        reward = float(function(metrics))
+    if objective.function is not None:
+        reward = float(find_function(objective.function)(metrics))
     elif objective.terms is not None:
         reward = math.fsum(_term(term, metrics, interval_s) for term in objective.terms)
     else:

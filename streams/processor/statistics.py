@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ...schemas.base import ContextData
 from ...schemas.state import ScopeState
+from .presence import present
 from .tuner import Tuner
 
 
@@ -87,9 +88,9 @@ def _of_context(tuner: Tuner, scope: ScopeState, now_ms: int) -> ScopeStatistics
     return ScopeStatistics(
         id=scope.scope,
         data=scope.context,
-        instances=sum(1 for p in scope.presence.values() if p.expires_ms >= now_ms),
+        instances=len(present(scope, now_ms)),
         round=scope.round,
-        inactive=scope.open is not None and scope.open.activated_ms is None,
+        inactive=any(request.activated_ms is None for request in scope.arms),
         incumbent_reward=scope.incumbent.reward,
         last_reward=scope.last_reward,
         achieved=scope.achieved if tuner.spec.target is not None else None,

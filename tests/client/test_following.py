@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oppertune.schemas import ConfigRecord
-from oppertune.schemas.spec import Feature, reduce_context
+from oppertune.schemas.context import Feature, reduce_context
 from oppertune.streams.client.following import Following
 
 from .conftest import TUNER, arm, record

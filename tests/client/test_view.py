@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from oppertune.core.values import Categorical, Integer, Real
-from oppertune.schemas.spec import Feature, reduce_context
+from oppertune.schemas.context import Feature, reduce_context
 from oppertune.streams.client import Source, Status
 from oppertune.streams.client.following import Following
 from oppertune.streams.client.parameters import Parameters

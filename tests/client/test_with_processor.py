@@ -65,7 +65,7 @@ def test_rounds_are_played_from_presence_to_reward():
             assert own.values == world.config().arms[0].values
             instance.send(instance.author.presence(None, own.request_id))
         world.fold()
-        assert world.scope().open.activated_ms is not None
+        assert world.scope().arms[0].activated_ms is not None
         for instance in (one, two):
             instance.play([0.25, 0.75, 0.5])
         world.fold()

@@ -36,7 +36,7 @@ def test_an_instance_that_is_not_heard_of_any_more(world):
 def test_what_is_missing_of_a_measurement(world):
     world.here()
     world.fold()
-    world.here(request_id=world.scope().open.id)
+    world.here(request_id=world.scope().arms[0].id)
     world.fold()
     needed = world.tuner().spec.measurement.min_samples
     assert said(world).startswith(f"measuring round 1: 0 of {needed} samples, 0 of 1 instances reported, deadline in")

@@ -78,7 +78,7 @@ def test_a_numbered_event_counts_once_however_often_it_comes():
         world.send("metrics", event)
     world.fold()
     assert world.dispositions() == {"applied": 1, "duplicate": 4}
-    assert world.scope().open.metrics["reward"].count == 1
+    assert world.scope().arms[0].metrics["reward"].count == 1
 
 
 def test_an_event_that_is_not_numbered_counts_once_by_its_id():
@@ -109,7 +109,7 @@ def test_the_deadline_is_judged_by_the_brokers_time_to_the_millisecond(after_ms,
     world = running(spec(deadlines={"measurement_s": 20.0}))
     world.measured()
     world.fold()
-    world.now_ms = world.scope().open.measure_by_ms + after_ms
+    world.now_ms = world.scope().arms[0].measure_by_ms + after_ms
     world.measured()
     world.fold()
     assert world.dispositions().get(disposition, 0) == (2 if disposition == "applied" else 1)
@@ -121,7 +121,7 @@ def test_a_metric_of_other_values_is_refused_and_never_credited():
     world.fold()
     assert world.dispositions() == {"refused": 1}
     assert world.letter_reasons() == ["values_differ"]
-    assert world.scope().open.metrics == {}
+    assert world.scope().arms[0].metrics == {}
 
 
 def test_a_metric_of_a_request_just_begun_is_settling():

@@ -52,8 +52,8 @@ def test_what_it_learned_before_in_the_same_batch_is_kept_to_the_event():
     world.fold()
     assert before.round == 1
     after = world.scope(name="bad")
-    assert after.open.id == arm.request_id
-    assert after.open.events == 2, "the third event of the round made it raise"
+    assert after.arms[0].id == arm.request_id
+    assert after.arms[0].events == 2, "the third event of the round made it raise"
     assert world.dispositions("contexts")["held"] == 1
 
 
@@ -77,13 +77,13 @@ def test_a_suspended_tuner_resumes_where_it_stood_and_its_deadlines_stood_still(
     for _ in range(3):
         play(world, "bad")
         world.fold()
-    deadline = world.scope(name="bad").open.measure_by_ms
+    deadline = world.scope(name="bad").arms[0].measure_by_ms
     world.wait(500)
-    assert world.scope(name="bad").open is not None
+    assert world.scope(name="bad").arms
     world.command("resume", "bad")
     world.fold()
     assert world.tuner("bad").suspended is None
-    assert world.scope(name="bad").open.measure_by_ms == deadline + 500_000
+    assert world.scope(name="bad").arms[0].measure_by_ms == deadline + 500_000
     assert world.config(name="bad").arms[0].round == 3
 
 
@@ -106,11 +106,11 @@ def test_state_that_cannot_be_read_stands_still_alone_until_a_spec_is_applied():
 
 def test_a_state_record_over_its_budget_suspends_its_tuner(monkeypatch):
     world = two_tuners()
-    monkeypatch.setattr("oppertune.streams.processor.tuner.MAX_STATE_BYTES", len(world.state["good/"]) + 300)
+    monkeypatch.setattr("oppertune.streams.processor.changes.MAX_STATE_BYTES", len(world.state["good/"]) + 300)
     for number in range(30):
         world.here(f"instance-with-a-long-name-{number}", tuner="good")
     world.fold()
-    assert "OverBudgetError" in world.tuner("good").suspended.reason
+    assert "OverBudget" in world.tuner("good").suspended.reason
     assert world.tuner("bad").suspended is None
 
 

@@ -77,7 +77,7 @@ def test_the_vectors_are_those_of_our_own_functions():
 
 
 def test_every_disposition_and_every_reason_is_explained():
-    fates = re.compile(r'NotUsed\(\s*"[a-z_]+",\s*"([a-z_]+)"(?:,\s*letter=False)?')
+    fates = re.compile(r'Disposed\(\s*"[a-z_]+",\s*"([a-z_]+)"(?:,\s*letter=False)?')
     source = "".join(path.read_text() for path in (ROOT / "streams" / "processor").glob("*.py"))
     silent = {"seen", "round_closed", "after_deadline", "earlier_spec", "settling"}  # in no dead letter
     reasons = set(fates.findall(source)) - silent | {"not_json", "schema_version", "invalid", "wrong_partition"}

@@ -8,7 +8,7 @@ import hashlib
 
 from ...schemas.events import MetricEvent
 from ...schemas.state import OpenRequest, Window
-from .decode import NotUsed
+from .disposition import Disposed
 
 WINDOW = 1024
 """So far behind its producer's newest event an event may come and still be told from a duplicate."""
@@ -17,13 +17,15 @@ MAX_SEEN = 4096
 """Ids remembered per request: 80 kB of state. Whoever sends more numbers them."""
 
 MAX_PRODUCERS = 10_000
+"""Producers whose numbers are remembered per request, at most 370 bytes of state each: ten boots of each of a thousand
+instances, within the 4 MB of a state record."""
 
 
 def count_once(request: OpenRequest, event: MetricEvent) -> None:
     """Remember an event under its request.
 
     Raises:
-        NotUsed: It was counted before, or it cannot be known any more whether it was.
+        Disposed: It was counted before, or it cannot be known any more whether it was.
     """
     if event.boot is None or event.seq is None:
         _by_id(request, event)
@@ -34,9 +36,9 @@ def count_once(request: OpenRequest, event: MetricEvent) -> None:
 def _by_id(request: OpenRequest, event: MetricEvent) -> None:
     mark = hashlib.sha256(f"{event.instance}\n{event.id}".encode()).hexdigest()[:16]
     if mark in request.seen:
-        raise NotUsed("duplicate", "seen", letter=False)
+        raise Disposed("duplicate", "seen", letter=False)
     if len(request.seen) >= MAX_SEEN:
-        raise NotUsed("refused", "too_many_ids", f"more than {MAX_SEEN} events without boot and seq in one round")
+        raise Disposed("refused", "too_many_ids", f"more than {MAX_SEEN} events without boot and seq in one round")
     request.seen[mark] = 1
 
 
@@ -44,7 +46,7 @@ def _by_number(request: OpenRequest, producer: str, seq: int) -> None:
     window = request.windows.get(producer)
     if window is None:
         if len(request.windows) >= MAX_PRODUCERS:
-            raise NotUsed("refused", "too_many_producers", f"more than {MAX_PRODUCERS} producers in one round")
+            raise Disposed("refused", "too_many_producers", f"more than {MAX_PRODUCERS} producers in one round")
         window = request.windows[producer] = Window()
     ahead = seq - window.high
     if ahead > 0:
@@ -52,8 +54,8 @@ def _by_number(request: OpenRequest, producer: str, seq: int) -> None:
         window.high = seq
         return
     if -ahead >= WINDOW:
-        raise NotUsed("refused", "too_old", f"event {seq} is {-ahead} behind its producer's newest, {window.high}")
+        raise Disposed("refused", "too_old", f"event {seq} is {-ahead} behind its producer's newest, {window.high}")
     bit = 1 << -ahead
     if window.mask & bit:
-        raise NotUsed("duplicate", "seen", letter=False)
+        raise Disposed("duplicate", "seen", letter=False)
     window.mask |= bit

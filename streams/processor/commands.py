@@ -1,0 +1,200 @@
+"""What an operator's commands do: one function a verb, from the tuner that is there to the tuner that is then."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from pydantic import ValidationError
+
+from ...core.types import Context
+from ...schemas.base import explain
+from ...schemas.events import Command
+from ...schemas.spec import TunerSpec
+from ...schemas.state import TunerState
+from . import learners
+from . import round as rounds
+from .changes import Changes
+from .disposition import Disposed
+from .round import End, context_of
+from .tuner import Tuner, new_scope
+
+REMEMBERED_COMMANDS = 32
+"""Ids of commands by which one that was sent twice is known: a producer sends again within minutes, operators command
+now and then."""
+
+REMEMBERED_INCARNATIONS = 16
+"""Earlier incarnations whose late metrics are known for what they are; of older ones they are of an unknown request."""
+
+
+def carry_out(tuner: Tuner, command: Command, offset: int, changes: Changes) -> Tuner | None:
+    """Do what a command for a tuner that is there wants.
+
+    Args:
+        tuner: The tuner.
+        command: What is wanted.
+        offset: The command's: a new incarnation is named by it.
+        changes: What this changes.
+
+    Returns:
+        The tuner as it is then; ``None`` where it was deleted.
+
+    Raises:
+        Disposed: It was carried out before, or its spec cannot be used.
+    """
+    if command.id in tuner.state.commands:
+        raise Disposed("duplicate", "seen", letter=False)
+    after = VERBS[command.kind](tuner, command, offset, changes)
+    if after is not None:
+        _remember(after, command, changes)
+    return after
+
+
+def create(command: Command, offset: int, changes: Changes) -> Tuner:
+    """Apply a spec to a name that has no tuner.
+
+    Raises:
+        Disposed: The worker cannot run it.
+    """
+    tuner = _new(_spec_of(command), command, offset, changes)
+    changes.publish(tuner.scopes[""])
+    _remember(tuner, command, changes)
+    return tuner
+
+
+def _remember(tuner: Tuner, command: Command, changes: Changes) -> None:
+    tuner.state.commands = [*tuner.state.commands, command.id][-REMEMBERED_COMMANDS:]
+    changes.own = True
+
+
+def _apply(tuner: Tuner, command: Command, offset: int, changes: Changes) -> Tuner:
+    """Another spec begins anew; the same one changes nothing."""
+    spec = _spec_of(command)
+    if spec == tuner.spec:
+        return tuner
+    return _begin_anew(tuner, spec, command, offset, changes)
+
+
+def _reset(tuner: Tuner, command: Command, offset: int, changes: Changes) -> Tuner:
+    """The same spec from the start."""
+    return _begin_anew(tuner, tuner.spec, command, offset, changes)
+
+
+def _pause(tuner: Tuner, _: Command, __: int, changes: Changes) -> Tuner:
+    """The fleet gets the incumbent until an operator resumes."""
+    for scope in tuner.scopes.values():
+        for request in scope.arms:
+            rounds.close(tuner.state, scope, request, tuner.learners, changes, End("skipped", "the tuner was paused"))
+    tuner.state.paused = True
+    for scope in tuner.scopes.values():
+        changes.publish(scope)
+    return tuner
+
+
+def _resume(tuner: Tuner, _: Command, __: int, changes: Changes) -> Tuner:
+    """Go on after a pause, or after what suspended it was mended."""
+    stood_ms = 0
+    if tuner.state.suspended is not None:
+        stood_ms = max(changes.now_ms - tuner.state.suspended.time_ms, 0)
+    tuner.state.suspended = None
+    tuner.state.paused = False
+    for scope in tuner.scopes.values():
+        if not scope.arms:
+            rounds.open_next(tuner.state, scope, tuner.learners, changes)
+            continue
+        for request in scope.arms:
+            # The request was held, not silent: its deadlines stood still with it.
+            request.activate_by_ms += stood_ms
+            if request.measure_by_ms is not None:
+                request.measure_by_ms += stood_ms
+        changes.publish(scope)
+    return tuner
+
+
+def _delete(tuner: Tuner, _: Command, __: int, changes: Changes) -> None:
+    """Nothing is known of the tuner any more."""
+    _supersede(tuner, "the tuner was deleted", changes)
+    for name in tuner.scopes:
+        changes.forget(tuner.name, name)
+    changes.deleted.add(tuner.name)
+
+
+VERBS: Mapping[str, Callable[[Tuner, Command, int, Changes], Tuner | None]] = {
+    "apply": _apply,
+    "delete": _delete,
+    "pause": _pause,
+    "resume": _resume,
+    "reset": _reset,
+}
+"""By the command's kind; a test holds that there is one for each."""
+
+
+def _begin_anew(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, changes: Changes) -> Tuner:
+    """Another spec, or the same from the start: open rounds are superseded, learning starts anew."""
+    same_contexts = spec.context.features == tuner.spec.context.features
+    known = [context_of(scope) for name, scope in tuner.scopes.items() if name and same_contexts]
+    # A spec that cannot be used changes nothing.
+    fresh = _new(spec, command, max(offset, tuner.state.incarnation + 1), changes, known)
+    _supersede(tuner, "a new spec was applied" if command.kind == "apply" else "the tuner was reset", changes)
+    fresh.state.earlier = [*tuner.state.earlier, tuner.state.incarnation][-REMEMBERED_INCARNATIONS:]
+    fresh.state.commands = tuner.state.commands
+    for name, old in tuner.scopes.items():
+        if name and not same_contexts:
+            changes.scopes.discard(name)
+            changes.forget(tuner.name, name)
+        else:
+            scope = fresh.scopes[name] = new_scope(fresh.state, context_of(old))
+            scope.presence = old.presence if same_contexts else {}
+            scope.version = old.version
+    for scope in fresh.scopes.values():
+        rounds.open_next(fresh.state, scope, fresh.learners, changes)
+    return fresh
+
+
+def _supersede(tuner: Tuner, why: str, changes: Changes) -> None:
+    for scope in tuner.scopes.values():
+        for request in scope.arms:
+            rounds.close(tuner.state, scope, request, tuner.learners, changes, End("superseded", why))
+
+
+def _spec_of(command: Command) -> TunerSpec:
+    """The spec that an apply command carries.
+
+    Raises:
+        Disposed: It is none, or another tuner's.
+    """
+    try:
+        spec = TunerSpec.model_validate(command.spec)
+    except ValidationError as error:
+        raise Disposed("dead_letter", "spec_invalid", explain(error)) from error
+    if spec.name != command.tuner:
+        raise Disposed(
+            "dead_letter", "spec_invalid", f"the spec is of tuner {spec.name!r}, the command of {command.tuner!r}"
+        )
+    return spec
+
+
+def _new(spec: TunerSpec, command: Command, incarnation: int, changes: Changes, known: Iterable[Context] = ()) -> Tuner:
+    """A new tuner, with the scope of no context and nobody present.
+
+    Args:
+        spec: Its spec.
+        command: Who wanted it, and why.
+        incarnation: What names it.
+        changes: Of the step, for its time.
+        known: Contexts that it will have from the start.
+
+    Raises:
+        Disposed: The worker cannot run the spec: its algorithm, arguments or function.
+    """
+    state = TunerState(
+        v=1,
+        tuner=spec.name,
+        spec=spec,
+        incarnation=incarnation,
+        author=command.author,
+        reason=command.reason,
+        applied_ms=changes.now_ms,
+    )
+    try:
+        learners.try_out(spec, incarnation, known)
+        return Tuner(state, {"": new_scope(state, Context())})
+    except Exception as error:  # an installed algorithm may raise anything; the spec is what must change
+        raise Disposed("dead_letter", "spec_invalid", f"{type(error).__name__}: {error}") from error

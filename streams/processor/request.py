@@ -1,0 +1,221 @@
+"""One tuning request: which events belong to it, what was measured of it, and whether that is enough.
+
+Functions of a request, its scope, the tuner's spec and the time; nothing here talks to a learner.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ...core.summary import Summary, exact_sum
+from ...schemas.base import ms
+from ...schemas.events import MeasuredSummary, MetricEvent
+from ...schemas.keys import request_id
+from ...schemas.records import MetricResult
+from ...schemas.spec import TunerSpec
+from ...schemas.state import OpenRequest, ScopeState, TunerState
+from .deduplication import count_once
+from .disposition import Disposed
+from .presence import present
+
+MAX_METRICS = 64
+"""Metrics of one request, as many as one event may hold: a producer that makes up names must not fill the state."""
+
+MAX_BINS = 16_384
+"""Histogram bins of one request, over all its metrics: some 250 kB of state. A metric that spans nine decades has 2,100
+of 1 %."""
+
+
+def of_id(scope: ScopeState, id_: str | None) -> OpenRequest | None:
+    """The scope's open request of an id."""
+    return next((request for request in scope.arms if request.id == id_), None)
+
+
+def activate(spec: TunerSpec, request: OpenRequest, instance: str, now_ms: int) -> None:
+    """Note that an instance runs the request. Events come in any order: the earliest counts."""
+    request.ran.setdefault(instance, 0)
+    if request.activated_ms is None or now_ms < request.activated_ms:
+        request.activated_ms = now_ms
+        request.measure_by_ms = now_ms + ms(spec.measurement_s)
+
+
+def deadline_ms(request: OpenRequest) -> int:
+    """The last moment at which an event for the request counts: of activation, then of measurement."""
+    return request.activate_by_ms if request.measure_by_ms is None else request.measure_by_ms
+
+
+def match(tuner: TunerState, scope: ScopeState, event: MetricEvent, now_ms: int) -> OpenRequest:
+    """The open request that a metric event belongs to.
+
+    Raises:
+        Disposed: It belongs to none: it is late, of an earlier spec, unknown, or measured something else.
+    """
+    request = of_id(scope, event.request_id)
+    if request is None:
+        raise _of_another_request(tuner, scope, event)
+    if event.values_hash != request.hash:
+        raise Disposed("refused", "values_differ", "measured with other values than the request's")
+    if now_ms > deadline_ms(request):
+        raise Disposed("late", "after_deadline", letter=False)
+    if event.active_for_s < tuner.spec.measurement.settle_s:
+        raise Disposed("settling", "settling", letter=False)
+    return request
+
+
+def _of_another_request(tuner: TunerState, scope: ScopeState, event: MetricEvent) -> Disposed:
+    def names(incarnation: int) -> bool:
+        return event.request_id == request_id(tuner.tuner, incarnation, scope.scope, event.round, event.arm)
+
+    if event.round <= scope.round and names(tuner.incarnation):
+        return Disposed("late", "round_closed", letter=False)
+    if any(names(incarnation) for incarnation in tuner.earlier):
+        return Disposed("superseded", "earlier_spec", letter=False)
+    return Disposed("dead_letter", "unknown_request", f"no request {event.request_id} was made for this scope")
+
+
+def measure(spec: TunerSpec, request: OpenRequest, event: MetricEvent, now_ms: int) -> None:
+    """Add an event's measurements to its request.
+
+    Raises:
+        Disposed: It was counted before, or the request is full.
+    """
+    if (
+        len(request.metrics) + len(event.metrics) > MAX_METRICS
+        and len(request.metrics.keys() | event.metrics) > MAX_METRICS
+    ):
+        raise Disposed("refused", "too_many_metrics", f"more than {MAX_METRICS} metrics in one round")
+    bins = 0
+    for summary in request.metrics.values():
+        bins += len(summary.bins) + len(summary.negative)
+    if bins > MAX_BINS:
+        raise Disposed("refused", "too_many_bins", f"more than {MAX_BINS} histogram bins in one round")
+    count_once(request, event)
+    activate(spec, request, event.instance, now_ms)
+    request.ran[event.instance] += 1
+    request.events += 1
+    request.intervals_s.append(event.interval_s)
+    for name, measurement in event.metrics.items():
+        known = request.metrics.get(name)
+        summary = known if known is not None else request.metrics.setdefault(name, Summary())
+        if isinstance(measurement, float):
+            summary.add(measurement, event.weight)
+        elif isinstance(measurement, MeasuredSummary):
+            summary.merge(
+                count=measurement.count,
+                total=[measurement.sum],
+                squares=[measurement.sum_sq],
+                low=measurement.min,
+                high=measurement.max,
+                bins=measurement.bins,
+                negative=measurement.negative,
+                zeros=measurement.zeros,
+                weight=event.weight,
+            )
+        else:
+            for number in measurement:
+                summary.add(number, event.weight)
+
+
+def in_canonical_form(requests: Iterable[OpenRequest]) -> None:
+    """Bring what was summed up into the form that does not depend on the order of events, before it is written."""
+    for request in requests:
+        request.intervals_s = exact_sum(request.intervals_s)
+        for summary in request.metrics.values():
+            summary.settle()
+
+
+class Progress(NamedTuple):
+    """How far the measurement of a request is.
+
+    Attributes:
+        samples: Measurements so far, of the objective's metric that has the fewest.
+        samples_needed: So many are needed.
+        reported: Instances that reported.
+        reports_needed: So many are needed, of those that are present or ran the request.
+        ripe_ms: Not enough before this time; ``None`` before its activation.
+        deadline_ms: The last moment at which an event for it counts.
+    """
+
+    samples: int
+    samples_needed: int
+    reported: int
+    reports_needed: int
+    ripe_ms: int | None
+    deadline_ms: int
+
+
+def progress(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> Progress:
+    """How far a measurement is at a time."""
+    reported, needed = _reports(spec, scope, request, now_ms)
+    return Progress(
+        samples=samples(spec, request),
+        samples_needed=spec.measurement.min_samples,
+        reported=reported,
+        reports_needed=needed,
+        ripe_ms=ripe_ms(spec, request),
+        deadline_ms=deadline_ms(request),
+    )
+
+
+def samples(spec: TunerSpec, request: OpenRequest) -> int:
+    """Measurements so far: of the objective's metric that has the fewest."""
+    names = spec.objective.metrics
+    if not names:
+        return max((s.count for s in request.metrics.values()), default=0)
+    fewest = -1
+    for name in names:
+        summary = request.metrics.get(name)
+        count = summary.count if summary is not None else 0
+        if fewest < 0 or count < fewest:
+            fewest = count
+    return fewest
+
+
+def ripe_ms(spec: TunerSpec, request: OpenRequest) -> int | None:
+    """Before this time the request was not measured for long enough; ``None`` before its activation."""
+    return None if request.activated_ms is None else request.activated_ms + ms(spec.measurement.duration_s)
+
+
+def _reports(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> tuple[int, int]:
+    """How many instances reported, and how many must, of those that are present or ran the request.
+
+    One that ran it and is gone counts: a configuration that kills its instances must not be judged by the survivors.
+    """
+    reported = sum(1 for reports in request.ran.values() if reports)
+    others = sum(1 for name in present(scope, now_ms) if name not in request.ran)
+    return reported, max(math.ceil(spec.measurement.min_instance_share * (len(request.ran) + others)), 1)
+
+
+def enough_instances(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
+    """Whether as many instances reported as must."""
+    reported, needed = _reports(spec, scope, request, now_ms)
+    return reported >= needed
+
+
+def measured_enough(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
+    """Whether the spec's measurement rule is met."""
+    ripe = ripe_ms(spec, request)
+    return (
+        ripe is not None
+        and samples(spec, request) >= spec.measurement.min_samples
+        and now_ms >= ripe
+        and enough_instances(spec, scope, request, now_ms)
+    )
+
+
+def results(request: OpenRequest) -> dict[str, MetricResult]:
+    """What was measured, for the round's record."""
+    found = {}
+    for name, summary in request.metrics.items():
+        p50, p95, p99 = summary.quantiles((0.5, 0.95, 0.99))
+        found[name] = MetricResult(
+            count=summary.count,
+            mean=summary.mean,
+            min=summary.low or 0.0,
+            max=summary.high or 0.0,
+            std=summary.std,
+            p50=p50,
+            p95=p95,
+            p99=p99,
+        )
+    return found

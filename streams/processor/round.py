@@ -1,0 +1,192 @@
+"""A round of a scope: opened, measured, closed; then the learner is told, the incumbent judged, the record written."""
+
+import math
+from typing import NamedTuple
+
+from ...core.types import Context
+from ...schemas.base import ms
+from ...schemas.keys import request_id, values_hash
+from ...schemas.records import Outcome, RoundRecord
+from ...schemas.spec import TunerSpec
+from ...schemas.state import OpenRequest, ScopeState, TunerState
+from . import incumbent, lease, presence, reward
+from .arms import ONE_ARM
+from .changes import Changes
+from .learners import Learners
+from .request import deadline_ms, enough_instances, measured_enough, results, ripe_ms, samples
+
+
+class End(NamedTuple):
+    """How a request ended.
+
+    Attributes:
+        outcome: In a word.
+        why: In a sentence; empty where it was measured as it should be.
+        reward: ``None`` where there is none.
+    """
+
+    outcome: Outcome
+    why: str = ""
+    reward: float | None = None
+
+
+def open_next(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Changes) -> None:
+    """Open the scope's next round, or park it where nobody is present."""
+    presence.forget_absent(scope, changes.now_ms)
+    if tuner.paused or not scope.presence:
+        changes.publish(scope)
+        return
+    context = context_of(scope)
+    learner = learners.of(scope.scope)
+    kind = incumbent.next_kind(tuner.spec, scope, lambda: learner.recommend(context))
+    scope.round += 1
+    identity = request_id(tuner.tuner, tuner.incarnation, scope.scope, scope.round, ONE_ARM)
+    if kind == "explore":
+        values = dict(learner.ask(context, request_id=identity).prediction)
+        changes.learned.add(scope.scope)
+    elif kind == "confirm" and scope.block is not None:
+        values = dict(scope.block.candidate)
+    else:
+        values = dict(scope.incumbent.values)
+    request = OpenRequest(
+        id=identity,
+        round=scope.round,
+        arm=ONE_ARM,
+        kind=kind,
+        values=values,
+        hash=values_hash(values),
+        opened_ms=changes.now_ms,
+        activate_by_ms=changes.now_ms + ms(tuner.spec.activation_s),
+    )
+    scope.arms = [request]
+    changes.publish(scope)
+
+
+def due_ms(spec: TunerSpec, scope: ScopeState) -> int | None:
+    """When time alone next changes the scope; ``None`` where it never does."""
+    due = []
+    for request in scope.arms:
+        due += [lease.renewal_due_ms(spec, scope), deadline_ms(request) + 1]
+        ripe = ripe_ms(spec, request)
+        if ripe is not None and samples(spec, request) >= spec.measurement.min_samples and ripe > scope.published_ms:
+            due.append(ripe)
+    return min(due, default=None)
+
+
+def pass_time(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Changes) -> None:
+    """Close what was measured enough or has reached its deadline; else renew the lease."""
+    spec, now_ms = tuner.spec, changes.now_ms
+    due = due_ms(spec, scope)
+    if due is None or due > now_ms:
+        return
+    for request in list(scope.arms):
+        if measured_enough(spec, scope, request, now_ms):
+            close_measured(tuner, scope, request, learners, changes)
+        elif now_ms > deadline_ms(request):
+            close(tuner, scope, request, learners, changes, _at_deadline(spec, scope, request, now_ms))
+            open_next(tuner, scope, learners, changes)
+    if now_ms >= lease.renewal_due_ms(spec, scope):
+        changes.renew(scope)
+
+
+def _at_deadline(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> End:
+    """What came back in time decides: enough instances with few samples is slow traffic, else a failure."""
+    if request.measure_by_ms is None:
+        return _silent(spec, scope, "no instance ran it in time", fail=spec.deadlines.on_inactive == "fail")
+    if samples(spec, request) and enough_instances(spec, scope, request, now_ms):
+        return _measured(spec, request)
+    if lease.ran_out(spec, scope, now_ms):
+        return End("skipped", "its lease ran out: no worker renewed it")
+    fail = spec.deadlines.on_silence == "fail"
+    return _silent(spec, scope, "it ran, and too few instances reported in time", fail=fail)
+
+
+def _silent(spec: TunerSpec, scope: ScopeState, why: str, *, fail: bool) -> End:
+    if not fail:
+        return End("skipped", why)
+    worst = scope.worst_reward
+    if worst is None and spec.objective.range is not None:
+        worst = 0.0  # the low end of a known range, on its scale
+    return End("failed", why, worst)
+
+
+def close_measured(
+    tuner: TunerState, scope: ScopeState, request: OpenRequest, learners: Learners, changes: Changes
+) -> None:
+    """Close a request that was measured enough, and open the next round."""
+    close(tuner, scope, request, learners, changes, _measured(tuner.spec, request))
+    open_next(tuner, scope, learners, changes)
+
+
+def _measured(spec: TunerSpec, request: OpenRequest) -> End:
+    value = reward.reward_of(spec.objective, request.metrics, math.fsum(request.intervals_s))
+    if value is None:
+        return End("skipped", "its metrics give no finite reward")
+    return End("measured", reward=value)
+
+
+def close(
+    tuner: TunerState, scope: ScopeState, request: OpenRequest, learners: Learners, changes: Changes, end: End
+) -> None:
+    """Close a request: tell the learner, judge the incumbent, write the round's record."""
+    learned_reward = _learn(scope, request, learners, changes, end)
+    won = False
+    if end.outcome in {"measured", "failed"}:
+        failed = end.outcome == "failed"
+        won = incumbent.record(tuner.spec, scope, request.kind, end.reward, failed=failed)
+    if end.reward is not None:
+        scope.worst_reward = end.reward if scope.worst_reward is None else min(scope.worst_reward, end.reward)
+        scope.last_reward = end.reward
+    scope.outcomes[end.outcome] = scope.outcomes.get(end.outcome, 0) + 1
+    scope.arms = [other for other in scope.arms if other is not request]
+    changes.scopes.add(scope.scope)
+    changes.rounds.append(
+        RoundRecord(
+            v=1,
+            tuner=tuner.tuner,
+            scope=scope.scope,
+            context=scope.context,
+            incarnation=tuner.incarnation,
+            round=request.round,
+            arm=request.arm,
+            kind=request.kind,
+            request_id=request.id,
+            outcome=end.outcome,
+            why=end.why,
+            values=request.values,
+            opened_ms=request.opened_ms,
+            activated_ms=request.activated_ms,
+            closed_ms=changes.now_ms,
+            events=request.events,
+            instances=sum(1 for reports in request.ran.values() if reports),
+            metrics=results(request),
+            reward=end.reward,
+            told=learned_reward,
+            incumbent=won,
+        )
+    )
+
+
+def _learn(scope: ScopeState, request: OpenRequest, learners: Learners, changes: Changes, end: End) -> float | None:
+    """Tell the learner what its request came to; returns the reward that it learned from as the one who asked.
+
+    A superseded round's learner is thrown away with it, and may be the very reason why.
+    """
+    if request.kind == "explore" and end.outcome != "superseded":
+        changes.learned.add(scope.scope)
+        if end.reward is None:
+            learners.of(scope.scope).abandon(request.id)
+            return None
+        learners.of(scope.scope).tell(request.id, end.reward)
+        return end.reward
+    if end.reward is not None:
+        learner = learners.of(scope.scope)
+        if learner.capabilities.learns_from_others:
+            learner.observe(request.values, end.reward, context_of(scope))
+            changes.learned.add(scope.scope)
+    return None
+
+
+def context_of(scope: ScopeState) -> Context:
+    """The context that names a scope."""
+    return Context(scope.context, id=scope.scope)
