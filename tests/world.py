@@ -1,11 +1,12 @@
 """A partition's world without Kafka: logs with offsets, a store of what was committed, a clock moved by hand."""
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from oppertune.schemas import ConfigRecord, RoundRecord, ScopeState, TunerState
+from oppertune.schemas import ConfigRecord, JournalRecord, RoundRecord, ScopeState, TunerState
 from oppertune.schemas.keys import OFFSETS_KEY, partition_of
 from oppertune.schemas.state import PartitionOffsets
 from oppertune.streams.processor import SOURCES, DeadLetter, Effects, Partition, Received
@@ -22,6 +23,12 @@ SPEC: dict[str, Any] = {
     "confirmation": {"enabled": False},
     "heartbeat_s": 10.0,
 }
+
+
+def hash_of(state: dict[str, bytes | None]) -> str:
+    """What a journal record says of the state records that its transaction wrote, computed on its own."""
+    parts = [part for key in sorted(state) for part in (key.encode(), state[key] or b"")]
+    return hashlib.sha256(b"".join(part + b"\0" for part in parts)).hexdigest()
 
 
 def spec(**changes: Any) -> dict[str, Any]:
@@ -132,7 +139,24 @@ class World:
                     store[key] = value
         self.rounds += [RoundRecord.from_bytes(value) for _, value in effects.rounds]
         self.letters += effects.dead_letters
+        for record in effects.journal:
+            hashed = JournalRecord.from_bytes(record).state_hash
+            assert hashed == hash_of({key: value for key, value in effects.state.items() if key != OFFSETS_KEY})
         self.journal += effects.journal
+
+    def replayed(self) -> "World":
+        """Another world that only has the journal and the logs: it must come to the same state, record by record."""
+        other = World(self.partitions, self.number, logs=self.logs, topic_ids=self.topic_ids)
+        other.restore()
+        for raw in self.journal:
+            entry = JournalRecord.from_bytes(raw)
+            upcoming = {t: iter([r for r in self.logs[t] if r.offset >= f.first]) for t, f in entry.folded.items()}
+            records = [next(upcoming[topic]) for topic, count in entry.order for _ in range(count)]
+            starts = {topic: folded.first + folded.lost for topic, folded in entry.folded.items()}
+            effects = other.partition.fold(records, read_to_end_ms=entry.ends_ms, log_starts=starts)
+            assert [JournalRecord.from_bytes(again) for again in effects.journal] == [entry]
+            other.commit(effects)
+        return other
 
     def wait(self, seconds: float) -> Effects:
         """Let time pass with all sources read to their ends."""

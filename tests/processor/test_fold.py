@@ -213,6 +213,18 @@ def test_a_round_that_ran_and_fell_silent_is_told_the_worst_reward_seen():
     assert (world.rounds[-1].outcome, world.rounds[-1].told) == ("failed", 0.2)
 
 
+def test_a_round_whose_lease_no_worker_renewed_is_skipped_and_not_told():
+    """Where no worker renewed it, the fleet went back to the incumbent: that it fell silent says nothing of it."""
+    world = running(spec(lease_s=5.0))
+    world.play(1, 0.9)
+    world.here(request_id=world.config().arms[0].request_id)
+    world.fold()
+    world.now_ms = world.scope().arms[0].measure_by_ms + 1
+    world.fold(read_to_end=True)  # the first fold after the outage
+    assert (world.rounds[-1].outcome, world.rounds[-1].told) == ("skipped", None)
+    assert "lease ran out" in world.rounds[-1].why
+
+
 def test_before_any_reward_a_silent_round_is_told_the_low_end_of_a_known_range():
     world = running(spec(deadlines={"measurement_s": 5.0}, objective={"range": {"low": 10, "high": 20}}))
     world.here(request_id=world.config().arms[0].request_id)

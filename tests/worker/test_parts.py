@@ -447,6 +447,21 @@ def test_a_source_is_read_to_its_end_as_of_before_the_question() -> None:
     assert clock.status.lag == 0
 
 
+def test_the_time_of_an_answer_is_taken_before_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clockwork()
+    now_ns = [1_000_000_000]
+    asked = clock.ends.committed_ends
+
+    def answer(places: Any, timeout_s: float) -> dict[Any, int]:
+        now_ns[0] += 500_000_000  # what is sent meanwhile may lie behind the end that is told
+        return asked(places, timeout_s)
+
+    monkeypatch.setattr(clock.ends, "committed_ends", answer)
+    monkeypatch.setattr(ticker.time, "time_ns", lambda: now_ns[0])
+    clock.tick()
+    assert clock.owned.read_to_ms == dict.fromkeys(SOURCES, 1_000)
+
+
 def test_markers_at_the_end_are_passed_only_when_all_before_the_position_is_applied() -> None:
     clock = Clockwork()
     clock.ends.at["p.metrics", 0] = 5
