@@ -111,6 +111,10 @@ class World:
     def measured(self, instance: str = "a", reward: Any = 0.5, scope: str = "", **more: Any) -> Received:
         return self.send("metrics", self.metric_event(instance, reward, scope, **more))
 
+    def nothing(self, topic: str) -> Received:
+        """Stands in a log where a record was that is no more to be read."""
+        return Received(topic, -1, 0, None, None)
+
     # -- folding
 
     def pending(self) -> list[Received]:

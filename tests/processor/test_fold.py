@@ -81,6 +81,15 @@ def test_a_numbered_event_counts_once_however_often_it_comes():
     assert world.scope().arms[0].metrics["reward"].count == 1
 
 
+def test_a_numbered_event_is_still_known_when_newer_ones_came_in_between():
+    world = running(spec(measurement={**SPEC["measurement"], "min_samples": 100}))
+    events = [world.metric_event() for _ in range(4)]
+    for event in (*events, *events[:3]):
+        world.send("metrics", event)
+    world.fold()
+    assert world.dispositions() == {"applied": 4, "duplicate": 3}
+
+
 def test_an_event_that_is_not_numbered_counts_once_by_its_id():
     world = running()
     event = world.metric_event()
@@ -307,6 +316,19 @@ def test_partition_time_never_goes_back():
     world.measured()
     world.fold(read_to_end=True)
     assert world.offsets().time_ms >= time_ms
+
+
+def test_an_event_is_never_before_the_partitions_time():
+    """A broker's clock that was put back must not give anybody more time than there is."""
+    world = running()
+    world.now_ms += 5_000
+    world.here()
+    world.fold(read_to_end=True)
+    began_ms = world.offsets().time_ms
+    world.now_ms -= 4_000
+    world.here("b")
+    world.fold()
+    assert world.scope().presence["b"].expires_ms == began_ms + 30_000
 
 
 def test_contexts_have_learners_of_their_own():

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from oppertune.schemas.keys import OFFSETS_KEY
 from oppertune.streams.processor import SOURCES, Received
-from world import SPEC, World, spec
+from world import SPEC, World, running, spec
 
 INSTANCES = ("a", "b", "c")
 SAMPLES = 4
@@ -151,6 +151,22 @@ def test_any_order_duplication_and_batching_of_a_rounds_rewards_teaches_the_same
     assert [r.reward for r in mixed.rounds if r.outcome == "measured"] == [r.reward for r in straight.rounds]
     assert mixed.config().arms == straight.config().arms
     assert mixed.dispositions()["applied"] == 18
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=12), st.randoms(use_true_random=False))
+def test_a_round_under_way_is_the_same_state_in_whatever_order_its_measurements_came(rewards, random):
+    def measured(order) -> object:
+        world = running(spec(measurement={**SPEC["measurement"], "min_samples": 1000}))
+        events = [world.metric_event(reward=reward) for reward in rewards]
+        for n in order:
+            world.send("metrics", events[n])
+        world.fold()
+        return orjson.loads(world.state["checkout/"])
+
+    straight = list(range(len(rewards)))
+    mixed = straight.copy()
+    random.shuffle(mixed)
+    assert measured(mixed) == measured(straight)
 
 
 @given(

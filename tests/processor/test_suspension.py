@@ -36,6 +36,26 @@ def test_a_learner_that_raises_suspends_its_tuner_and_no_other():
     assert world.dispositions() == {"applied": 17, "held": 1}
 
 
+def test_a_learner_that_raises_as_a_deadline_passes_suspends_its_tuner_and_no_other():
+    world = two_tuners()
+    play(world, "bad")
+    play(world, "bad")
+    world.fold()  # the third reward is the last straw: here it is that of a silent round
+    for name in ("bad", "good"):
+        for _ in range(2):
+            world.here(tuner=name, request_id=world.config(name=name).arms[0].request_id)
+            world.fold()
+    world.wait(15.0)
+    assert world.tuner("bad").suspended is None
+    world.here(tuner="bad", request_id=world.config(name="bad").arms[0].request_id)
+    world.fold()
+    world.wait(15.0)
+    assert world.tuner("bad").suspended.reason == "RuntimeError: boom"
+    assert world.tuner("bad").suspended.topic == "", "no event's fault: time made it raise"
+    assert world.tuner("good").suspended is None
+    assert world.scope(name="good").round > 1
+
+
 def test_what_it_learned_before_in_the_same_batch_is_kept_to_the_event():
     world = two_tuners()
     before = world.scope(name="bad")

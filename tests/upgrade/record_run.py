@@ -1,16 +1,16 @@
 """Plays one fixed run of 2,000 events through the fold and writes down every record that it wrote, byte for byte.
 
-    PYTHONPATH=tests .venv/bin/python tests/upgrade/record_run.py FILE.jsonl.gz        # plays, writes
+    PYTHONPATH=tests .venv/bin/python tests/upgrade/record_run.py FILE.jsonl.xz        # plays, writes
     PYTHONPATH=tests .venv/bin/python tests/upgrade/record_run.py --compare OLD NEW    # two commits, on one machine
 
 Two tuners: bluefin on numbers with a context, exponential weights on categories without one. Instances come, go and
 crash; measurements are doubled, late, of other values, numbered and not; an operator pauses, resumes, applies and
 resets; the process is restarted, and a commit lost, now and then. Everything is drawn from one seed.
 
-The run that is stored beside this file is that of the first release: what a later version must be able to read.
+The runs that are stored beside this file are those of earlier versions: what a later one must be able to read.
 """
 
-import gzip
+import lzma
 import random
 import sys
 from collections.abc import Iterator
@@ -92,7 +92,14 @@ class Player:
         self.lines += [("configs", key, value) for key, value in effects.configs.items()]
         self.lines += [("rounds", key, value) for key, value in effects.rounds]
         self.lines += [("journal", "", value) for value in effects.journal]
-        self.lines += [("dead-letters", repr(letter.headers), letter.value) for letter in effects.dead_letters]
+        for letter in effects.dead_letters:
+            headers = {name: value.decode() for name, value in letter.headers}
+            self.lines.append(("dead-letters", orjson.dumps(headers).decode(), letter.value))
+
+    def inputs(self) -> list[tuple[str, str, bytes | None]]:
+        """What was folded, with offset and timestamp as the key."""
+        logs = self.world.logs
+        return [(topic, f"{r.offset} {r.timestamp_ms}", r.value) for topic in sorted(logs) for r in logs[topic]]
 
     def event(self) -> None:
         """One event of any kind."""
@@ -183,7 +190,7 @@ def recorded(lines: list[tuple[str, str, bytes | None]]) -> bytes:
 
 def read(path: Path) -> list[tuple[str, str, str | None]]:
     """What was recorded."""
-    return [tuple(orjson.loads(line)) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    return [tuple(orjson.loads(line)) for line in lzma.decompress(path.read_bytes()).splitlines()]
 
 
 def differences(old: Path, new: Path) -> Iterator[str]:
@@ -222,7 +229,7 @@ def main() -> None:
         return
     player = Player()
     player.play()
-    Path(sys.argv[1]).write_bytes(gzip.compress(recorded(player.lines), mtime=0))
+    Path(sys.argv[1]).write_bytes(lzma.compress(recorded(player.inputs() + player.lines)))
     topics = [topic for topic, _, _ in player.lines]
     print({topic: topics.count(topic) for topic in sorted(set(topics))}, f"{player.sent} events")
     print({source: player.world.dispositions(source) for source in ("commands", "contexts", "metrics")})
