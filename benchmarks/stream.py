@@ -7,8 +7,9 @@ On a real Kafka (OPPERTUNE_TEST_BOOTSTRAP, else ../shared/kafka/run-kafka), one 
    All of them must have been applied, or there is no figure.
 2. **Faust idiom**: the same events through a plain Faust agent, a table update and a send per event.
 3. **latency**: from sending a metric that closes a round to the callback of a TunerClient with the next configuration.
+   Always with bluefin: a change is timed, and the default learner's first proposal is what the app runs already.
 
-Run: python benchmarks/stream.py [--events N] [--json]. On an idle machine; it takes about two minutes.
+Run: python benchmarks/stream.py [--events N] [--algorithm NAME] [--json]. On an idle machine; it takes two minutes.
 """
 
 import argparse
@@ -43,9 +44,10 @@ PER_ROUND = 30
 OPPERTUNE = Path(sys.executable).with_name("oppertune")
 
 
-def spec(name: str, samples: int) -> dict[str, object]:
+def spec(name: str, samples: int, algorithm: str) -> dict[str, object]:
     return {
         "name": name,
+        "algorithm": {"name": algorithm},
         "parameters": [
             {"name": "pool", "type": "integer", "val": 10, "min": 1, "max": 100},
             {"name": "batch", "type": "integer", "val": 100, "min": 10, "max": 1000, "step": 10},
@@ -112,10 +114,9 @@ def produce(settings: BrokerSettings, topic: str, records: list[tuple[str, bytes
         raise RuntimeError("not everything was delivered")
 
 
-def apply(settings: BrokerSettings, names: list[str], samples: int) -> None:
-    commands = [
-        Command(v=1, id=f"apply-{n}", kind="apply", tuner=n, author="benchmark", spec=spec(n, samples)) for n in names
-    ]
+def apply(settings: BrokerSettings, specs: list[dict[str, object]]) -> None:
+    named = [(str(spec["name"]), spec) for spec in specs]
+    commands = [Command(v=1, id=f"apply-{n}", kind="apply", tuner=n, author="benchmark", spec=s) for n, s in named]
     produce(settings, "commands", [(c.tuner, c.to_bytes()) for c in commands])
 
 
@@ -195,9 +196,9 @@ def applied(settings: BrokerSettings, expected: int, timeout_s: float) -> tuple[
     return last_s, count
 
 
-def throughput(settings: BrokerSettings, events: int) -> tuple[float, float, list[tuple[str, bytes]]]:
+def throughput(settings: BrokerSettings, events: int, algorithm: str) -> tuple[float, float, list[tuple[str, bytes]]]:
     names = [f"bench-{i}" for i in range(TUNERS)]
-    apply(settings, names, PER_ROUND)
+    apply(settings, [spec(name, PER_ROUND, algorithm) for name in names])
     with worker(settings):
         wait_for_configs(settings, names, arms=False)
         here(settings, names)
@@ -273,7 +274,7 @@ def latency(settings: BrokerSettings, rounds: int) -> list[float]:
         Integer("batch", val=100, min=10, max=1000, step=10),
         Real("ratio", val=0.5, min=0.0, max=1.0),
     ]
-    apply(settings, [name], 1)
+    apply(settings, [spec(name, 1, "bluefin")])
     changed = threading.Event()
     arrived = [0.0]
 
@@ -338,14 +339,15 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=300_000, help="for the worker")
     parser.add_argument("--idiom-events", type=int, default=30_000, help="for the plain Faust idiom")
     parser.add_argument("--rounds", type=int, default=300, help="for the latency")
+    parser.add_argument("--algorithm", default="bluefin", help="of the worker's tuners (default: bluefin)")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     options = parser.parse_args()
     with a_kafka() as bootstrap:
         settings = BrokerSettings(bootstrap=bootstrap, prefix=unique_prefix())
         require_broker(settings, timeout_s=5)
         create_topics(settings, partitions=PARTITIONS)
-        rate, cpu_s, made = throughput(settings, options.events)
-        say(f"worker: {rate:,.0f} events/s, {cpu_s:.2f} CPU s per 100,000")
+        rate, cpu_s, made = throughput(settings, options.events, options.algorithm)
+        say(f"worker, {options.algorithm}: {rate:,.0f} events/s, {cpu_s:.2f} CPU s per 100,000")
         idiom = faust_idiom(bootstrap, made, min(options.idiom_events, len(made)))
         say(f"Faust idiom: {idiom:,.0f} events/s; the worker is {rate / idiom:.1f} times as fast")
         took = latency(settings, options.rounds)
@@ -362,6 +364,7 @@ def main() -> None:
                     "latency_p50_ms": round(float(p50), 2),
                     "latency_p90_ms": round(float(p90), 2),
                     "latency_p99_ms": round(float(p99), 2),
+                    "algorithm": options.algorithm,
                     "events": len(made),
                     "tuners": TUNERS,
                 }
