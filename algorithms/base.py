@@ -21,13 +21,10 @@ threads.
 
 import hashlib
 import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, TypeAlias
-
-import numpy as np
 
 from ..core.errors import (
     AlgorithmFault,
@@ -36,7 +33,6 @@ from ..core.errors import (
     InvalidInput,
     InvalidParameter,
     InvalidParameterType,
-    InvalidReward,
     InvalidState,
     NotStreamable,
     StateMismatch,
@@ -58,7 +54,8 @@ from ..core.types import (
     generate_request_id,
 )
 from ..core.values import ParameterValue, ValueType, to_value
-from ._played import Played
+from .shared.arguments import checked_reward, checked_seed
+from .shared.played import Played
 
 Metadata: TypeAlias = dict[str, Any]
 """What a learner must know of a request to learn from it: anything that ``oppertune.core.state`` can encode."""
@@ -614,40 +611,6 @@ class Algorithm(ABC):
             self.__requests.open(request)
         if self._remembers:
             self.__played.set_state(state["played"])
-
-
-def checked_reward(reward: RewardType) -> RewardType:
-    """A reward as a Python float.
-
-    Raises:
-        InvalidReward: It is not a finite number.
-    """
-    if type(reward) is float and math.isfinite(reward):
-        return reward
-    if isinstance(reward, bool) or not isinstance(reward, int | float | np.integer | np.floating):
-        raise InvalidReward(f"a reward must be a finite number, not {type(reward).__name__}")
-    try:
-        number = float(reward)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise InvalidReward(f"a reward must be a finite number, not {number}")
-    return number
-
-
-def checked_seed(seed: int | None) -> int | None:
-    """A seed as numpy's generators take it.
-
-    Raises:
-        InvalidArgument: It is neither None nor a whole number from 0.
-    """
-    if seed is None:
-        return None
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise InvalidArgumentType(f"random_seed must be a whole number or None, not {seed!r}")
-    if seed < 0:
-        raise InvalidArgument(f"random_seed must be at least 0, not {seed}")
-    return int(seed)
 
 
 def _checked_context(context: Context | None) -> Context:

@@ -7,9 +7,9 @@ import numpy as np
 
 from ..core.types import Context
 from ..core.values import Categorical
-from ._exp3 import Options
-from ._exp3_rows import Exp3Rows
 from .base import Algorithm, _PredictResponse, _TuningRequest
+from .exponential_weights.exp3 import Options
+from .exponential_weights.exp3_rows import Exp3Rows
 
 
 class ExponentialWeightsSlates(Algorithm):

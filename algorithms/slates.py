@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from ..core.errors import InvalidArgument, StateMismatch
 from ..core.types import Context
 from ..core.values import Categorical, Integer, Real, ValueType
-from ._running import FARTHEST, Running, cut
 from .base import Algorithm, _PredictResponse, _TuningRequest
-from .optimizers import checked_count, checked_number
+from .shared.arguments import checked_count, checked_number
+from .shared.running_statistics import FARTHEST, Running, cut
 
 Array: TypeAlias = NDArray[np.float64]
 
