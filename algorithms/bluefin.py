@@ -182,7 +182,7 @@ class BlueFin(Algorithm):
             return None
         number, half = request.metadata["draw"], request.metadata["half"]
         probe = self._probes[number]
-        probe["halves"][half] = cut(request.answer)
+        probe["halves"][half] = cut(request.learned_reward)
         told = [answer for answer in probe["halves"] if isinstance(answer, float)]
         if len(told) < self.feedback:
             self._bound_waiting(number)

@@ -53,7 +53,7 @@ class ExponentialWeightsSlates(Algorithm):
 
     def _set_reward(self, tuning_request: _TuningRequest) -> None:
         played = tuning_request.metadata or {}
-        self.weights.learn(played["arms"], played["probabilities"], tuning_request.answer)
+        self.weights.learn(played["arms"], played["probabilities"], tuning_request.learned_reward)
 
     def _recommend(self, context: Context) -> dict[str, str]:  # noqa: ARG002
         pairs = zip(self._choices, self.weights, strict=True)

@@ -104,7 +104,7 @@ class Slates(Algorithm):
         return _PredictResponse(prediction, {"actions": actions, "probabilities": probabilities})
 
     def _set_reward(self, tuning_request: _TuningRequest) -> None:
-        reward = cut(tuning_request.answer)
+        reward = cut(tuning_request.learned_reward)
         self._rewards.add(reward)
         if not self.params or tuning_request.metadata is None:
             return

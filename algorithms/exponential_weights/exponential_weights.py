@@ -69,7 +69,7 @@ class ExponentialWeights(Algorithm):
 
     def _set_reward(self, tuning_request: _TuningRequest) -> None:
         played = tuning_request.metadata or {}
-        self.weights.learn(played["arm"], played["probability"], tuning_request.answer)
+        self.weights.learn(played["arm"], played["probability"], tuning_request.learned_reward)
 
     def _recommend(self, context: Context) -> dict[str, str]:  # noqa: ARG002
         declared = 0

@@ -1,11 +1,20 @@
-"""Checks of what callers hand in: arguments of learners, seeds and rewards."""
+"""Checks of what callers hand in: parameters, contexts, rewards, and the arguments of learners."""
 
 import math
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ...core.errors import InvalidArgument, InvalidArgumentType, InvalidReward
-from ...core.types import RewardType
+from ...core.errors import (
+    InvalidArgument,
+    InvalidArgumentType,
+    InvalidParameter,
+    InvalidParameterType,
+    InvalidReward,
+)
+from ...core.requests import NO_CONTEXT
+from ...core.types import Context, RewardType
+from ...core.values import ValueType, to_value
 
 
 def checked_number(
@@ -103,3 +112,44 @@ def checked_seed(seed: int | None) -> int | None:
     if seed < 0:
         raise InvalidArgument(f"random_seed must be at least 0, not {seed}")
     return int(seed)
+
+
+def checked_context(context: Context | None) -> Context:
+    """A context, the empty one for None.
+
+    Raises:
+        InvalidArgumentType: It is something else.
+    """
+    if context is None:
+        return NO_CONTEXT
+    if not isinstance(context, Context):
+        raise InvalidArgumentType(f"context must be a Context, not {type(context).__name__}")
+    return context
+
+
+def checked_parameters(
+    parameters: Iterable[ValueType | Mapping[str, object]], supported: tuple[type[ValueType], ...], algorithm: str
+) -> tuple[ValueType, ...]:
+    """The parameters of an instance, from what a caller gave for them.
+
+    Args:
+        parameters: Parameters, or their dictionaries.
+        supported: Kinds that the algorithm tunes.
+        algorithm: Its name, for messages.
+
+    Raises:
+        InvalidParameter: There are none, or two have the same name.
+        InvalidParameterType: One is of a kind that the algorithm does not tune.
+    """
+    values = tuple(map(to_value, parameters))
+    if not values:
+        raise InvalidParameter("an algorithm needs at least one parameter")
+    names: set[str] = set()
+    for value in values:
+        if not isinstance(value, supported):
+            kinds = ", ".join(kind.__name__ for kind in supported) or "no parameters"
+            raise InvalidParameterType(f"{algorithm} tunes {kinds}; {value.name!r} is {value.type}")
+        if value.name in names:
+            raise InvalidParameter(f"two parameters are named {value.name!r}")
+        names.add(value.name)
+    return values

@@ -215,7 +215,7 @@ class AskTell(Algorithm):
 
     def _set_reward(self, tuning_request: _TuningRequest) -> None:
         self._abandon(tuning_request)
-        self._learn(tuning_request.prediction or {}, tuning_request.answer)
+        self._learn(tuning_request.prediction or {}, tuning_request.learned_reward)
 
     def _observe(self, prediction: PredictionType, context: Context, reward: float) -> None:  # noqa: ARG002
         self._learn(prediction, reward)

@@ -128,7 +128,7 @@ class Surrogate(Algorithm):
         if tuning_request.metadata is None or not self.params:
             return
         point, context = self._open.pop(tuning_request.metadata["ask"])
-        self._learn(point, context, tuning_request.answer)
+        self._learn(point, context, tuning_request.learned_reward)
 
     def _observe(self, prediction: PredictionType, context: Context, reward: float) -> None:
         if self.params:
