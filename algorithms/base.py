@@ -19,31 +19,22 @@ instance that was given that state goes on exactly as the writer would have. Ins
 threads.
 """
 
-import hashlib
-import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, TypeAlias
-
-import numpy as np
+from typing import Any, ClassVar, NamedTuple
 
 from ..core.errors import (
     AlgorithmFault,
     InvalidArgument,
-    InvalidArgumentType,
     InvalidInput,
-    InvalidParameter,
-    InvalidParameterType,
-    InvalidReward,
     InvalidState,
-    NotStreamable,
     StateMismatch,
     UnknownRequest,
 )
-from ..core.requests import RequestManager
-from ..core.state import STATE_FORMAT, JsonDict, JsonValue, decode, encode, find_shared
+from ..core.learner_state import check_attributes, check_header, encode_attributes, header, restore_attributes
+from ..core.requests import Metadata, RequestManager, _TuningRequest
+from ..core.state import JsonDict
 from ..core.transform import ValueTransformer
 from ..core.types import (
     Context,
@@ -57,13 +48,17 @@ from ..core.types import (
     TuningRequest,
     generate_request_id,
 )
-from ..core.values import ParameterValue, ValueType, to_value
-from ._played import Played
+from ..core.values import ParameterValue, ValueType
+from .shared.arguments import checked_context, checked_parameters, checked_reward, checked_seed
+from .shared.played import Played
 
-Metadata: TypeAlias = dict[str, Any]
-"""What a learner must know of a request to learn from it: anything that ``oppertune.core.state`` can encode."""
-
-_NO_CONTEXT = Context()
+__all__ = [
+    "Algorithm",
+    "Capabilities",
+    "Metadata",
+    "_PredictResponse",
+    "_TuningRequest",
+]
 
 
 class _PredictResponse(NamedTuple):
@@ -78,48 +73,6 @@ class _PredictResponse(NamedTuple):
     metadata: Metadata | None = None
 
 
-@dataclass(slots=True)
-class _TuningRequest:
-    """A request as its learner sees it.
-
-    Attributes:
-        id: Name of the request.
-        context: The situation it was asked for.
-        predict_data: What the app passed to ``predict``; no shipped algorithm uses it.
-        prediction: Value of every parameter that is not constant, in its own units.
-        metadata: What the learner returned with the prediction.
-        reward: The reward, None before there is one.
-        reward_data: What the app passed with the reward.
-        origin: Id under which the configuration was first predicted: repeated ``predict`` gives it further names.
-    """
-
-    id: RequestIdType
-    context: Context = _NO_CONTEXT
-    predict_data: Mapping[str, Any] | None = None
-    prediction: PredictionType | None = None
-    metadata: Metadata | None = None
-    reward: RewardType | None = None
-    reward_data: Mapping[str, Any] | None = None
-    origin: RequestIdType = ""
-
-    def rewarded(self, reward: RewardType, reward_data: Mapping[str, Any] | None = None) -> "_TuningRequest":
-        """A copy with a reward (``dataclasses.replace`` takes three times as long, and this is done every round)."""
-        return _TuningRequest(
-            self.id, self.context, self.predict_data, self.prediction, self.metadata, reward, reward_data, self.origin
-        )
-
-    @property
-    def answer(self) -> RewardType:
-        """The reward of a request that has one.
-
-        Raises:
-            UnknownRequest: It has none: there is nothing to learn from it.
-        """
-        if self.reward is None:
-            raise UnknownRequest(f"request {self.id!r} has no reward")
-        return self.reward
-
-
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """The flags of an algorithm's ``Meta``, defaults filled in.
@@ -130,7 +83,7 @@ class Capabilities:
         supports_context: It makes use of the context.
         supports_single_reward: It learns from one request at a time.
         supports_sequence_of_rewards: It learns from all open requests of a context together.
-        learns_from_others: It can take a reward for a configuration that it did not ask for.
+        learns_from_others: It can learn off-policy: from the reward of a configuration that it did not choose.
         needs_rewards: An app is expected to answer each prediction; else predictions nobody answers are forgotten.
     """
 
@@ -187,7 +140,9 @@ class Algorithm(ABC):
     def __init__(
         self, parameters: Iterable[ValueType | Mapping[str, object]], *, random_seed: int | None = None
     ) -> None:
-        self._raw_params = self._checked_parameters(parameters)
+        self._raw_params = checked_parameters(
+            parameters, self.capabilities.supported_parameter_types, type(self).__name__
+        )
         self._random_seed = checked_seed(random_seed)
         tuned = [p for p in self._raw_params if not p.is_constant]
         self.__transformers = {p.name: ValueTransformer(p) for p in tuned}
@@ -199,26 +154,11 @@ class Algorithm(ABC):
             (n, t.value.snap if untransformed else t.inverse_transform) for n, t in self.__transformers.items()
         ]
         self.__declared: PredictionType = {p.name: p.val for p in self._raw_params}
-        self.__fingerprint = _fingerprint(self._raw_params)
+        self.__header = header(type(self).__name__, self._raw_params)
         self.__iteration = 0
-        self.__requests: RequestManager[_TuningRequest] = RequestManager()
+        self.__requests = RequestManager()
         self.__played = Played()
         self.__constructed: frozenset[str] | None = None
-
-    def _checked_parameters(self, parameters: Iterable[ValueType | Mapping[str, object]]) -> tuple[ValueType, ...]:
-        values = tuple(map(to_value, parameters))
-        if not values:
-            raise InvalidParameter("an algorithm needs at least one parameter")
-        supported = self.capabilities.supported_parameter_types
-        names: set[str] = set()
-        for value in values:
-            if not isinstance(value, supported):
-                kinds = ", ".join(kind.__name__ for kind in supported) or "no parameters"
-                raise InvalidParameterType(f"{type(self).__name__} tunes {kinds}; {value.name!r} is {value.type}")
-            if value.name in names:
-                raise InvalidParameter(f"two parameters are named {value.name!r}")
-            names.add(value.name)
-        return values
 
     @property
     def parameters(self) -> tuple[ValueType, ...]:
@@ -245,7 +185,7 @@ class Algorithm(ABC):
         Raises:
             TooManyRequests: Too many requests are open.
         """
-        context = _checked_context(context)
+        context = checked_context(context)
         if not self.capabilities.needs_rewards and len(self.__requests) >= self.__requests.limit:
             self.abandon(next(iter(self.__requests)).id)
         request_id = generate_request_id()
@@ -337,7 +277,7 @@ class Algorithm(ABC):
             TooManyRequests: Too many requests are open.
         """
         request_id = generate_request_id() if request_id is None else request_id
-        return self._view(self._opened(request_id, _checked_context(context), None))
+        return self._view(self._opened(request_id, checked_context(context), None))
 
     def tell(self, request_id: RequestIdType, reward: RewardType, reward_data: Mapping[str, Any] | None = None) -> None:
         """Learn a reward for exactly this request, and close it.
@@ -354,9 +294,9 @@ class Algorithm(ABC):
             InvalidReward: The reward is not a finite number; the request stays open.
         """
         request = self.__requests.get(request_id)
-        self.learn(replace(request, reward=checked_reward(reward), reward_data=reward_data))
+        self.learn(request.rewarded(checked_reward(reward), reward_data))
         self.__requests.close(request_id)
-        for twin in self._twins(request):
+        for twin in self.__requests.twins(request):
             self.__requests.close(twin.id)
 
     def check_context(self, context: Context | None = None) -> None:
@@ -365,7 +305,7 @@ class Algorithm(ABC):
         Raises:
             InvalidInput: The context lacks a field that the learner needs, or has it with an impossible value.
         """
-        self._check_context(_checked_context(context))
+        self._check_context(checked_context(context))
 
     def abandon(self, request_id: RequestIdType) -> None:
         """Withdraw a request: close it and learn nothing.
@@ -374,19 +314,26 @@ class Algorithm(ABC):
             UnknownRequest: No open request has this id.
         """
         request = self.__requests.close(request_id)
-        if not self._twins(request):
+        if not self.__requests.twins(request):
             self.withdraw(request)
 
     def observe(
         self, prediction: Mapping[str, ParameterValue], reward: RewardType, context: Context | None = None
     ) -> None:
-        """Learn a reward for a full configuration that was not asked for.
+        """Learn off-policy: from the reward of a configuration that this learner did not choose.
+
+        An operator may have set it, or another learner played it.
+
+        Args:
+            prediction: The full configuration that ran, in own units.
+            reward: A finite number; more is better.
+            context: The situation that it ran in.
 
         Raises:
             InvalidArgument: The algorithm can't (see ``Meta.learns_from_others``), or a value is not legal.
             InvalidReward: The reward is not a finite number.
         """
-        context, reward = _checked_context(context), checked_reward(reward)
+        context, reward = checked_context(context), checked_reward(reward)
         if not self.capabilities.learns_from_others:
             raise InvalidArgument(f"{type(self).__name__} learns only from what it asked for")
         for parameter in self._raw_params:
@@ -403,16 +350,14 @@ class Algorithm(ABC):
 
         Where the learner has no model to tell, it is the configuration with the best mean reward among those played.
         """
-        context = _checked_context(context)
+        context = checked_context(context)
         recommended = self._recommend(context)
         if recommended is not None:
             return self._completed(self._legal(recommended))
         best = self.__played.best(context.id if self.capabilities.supports_context else NullContextId)
-        return (
-            dict(self.__declared)
-            if best is None
-            else self._completed(dict(zip(self.__transformers, best, strict=True)))
-        )
+        if best is None:
+            return dict(self.__declared)
+        return self._completed(dict(zip(self.__transformers, best, strict=True)))
 
     def get_state(self) -> JsonDict:
         """Everything that changes: open requests, generators, what was learned. JSON-safe, with a format version.
@@ -421,12 +366,10 @@ class Algorithm(ABC):
             NotStreamable: An attribute can't be written; the message names it.
         """
         state: JsonDict = {
-            "format": STATE_FORMAT,
-            "algorithm": type(self).__name__,
-            "parameters": self.__fingerprint,
+            **self.__header,
             "iteration": self.__iteration,
-            "requests": [_encoded_request(request) for request in self.__requests],
-            "learner": self._encoded_attributes(),
+            "requests": self.__requests.get_state(),
+            "learner": encode_attributes(self, self._learned()),
         }
         if self._remembers:
             state["played"] = self.__played.get_state()
@@ -442,7 +385,7 @@ class Algorithm(ABC):
             InvalidState: It is damaged, or of a format version that is not read. In either case nothing has changed.
         """
         self._note_constructed()
-        self._check_provenance(state)
+        check_header(state, self.__header)
         before = self.get_state()
         try:
             self._restore(state)
@@ -459,11 +402,7 @@ class Algorithm(ABC):
         Raises:
             NotStreamable: An attribute can't be, or two attributes share an object; the message names them.
         """
-        self._encoded_attributes()
-        if shared := find_shared({name: self.__dict__[name] for name in self._learned()}):
-            raise NotStreamable(
-                f"{type(self).__name__}: {shared[0]} and {shared[1]} are one object, and would be two after a restore"
-            )
+        check_attributes(self, self._learned())
 
     # ---- for algorithms made of others: the caller keeps the request ------------------------------------------------
 
@@ -516,7 +455,7 @@ class Algorithm(ABC):
         return None
 
     def _observe(self, prediction: PredictionType, context: Context, reward: RewardType) -> None:  # noqa: B027
-        """Learn from a configuration (of the parameters that are not constant, in own units) that was not asked for."""
+        """Learn off-policy, from a configuration (the parameters that are not constant, in own units) of another's."""
 
     def _transformed(self, prediction: PredictionType) -> PredictionType:
         """Values of the parameters that are not constant, from their own units to those of ``params``."""
@@ -555,12 +494,6 @@ class Algorithm(ABC):
     def _view(self, request: _TuningRequest) -> TuningRequest:
         return TuningRequest(request.id, request.context, self._completed(request.prediction or {}), request.reward)
 
-    def _twins(self, request: _TuningRequest) -> list[_TuningRequest]:
-        """Open requests that ``predict`` made of the same configuration."""
-        return [
-            r for r in self.__requests.of_context(request.context.id) if r.origin == request.origin and r is not request
-        ]
-
     def _remember(self, request: _TuningRequest) -> None:
         if self._remembers and request.reward is not None and request.prediction is not None:
             scope = request.context.id if self.capabilities.supports_context else NullContextId
@@ -575,27 +508,7 @@ class Algorithm(ABC):
         if self.__constructed is None:
             self.__constructed = frozenset(self._learned())
 
-    def _encoded_attributes(self) -> JsonDict:
-        learner: JsonDict = {}
-        for name in self._learned():
-            try:
-                learner[name] = encode(self.__dict__[name])
-            except NotStreamable as error:
-                raise NotStreamable(f"{type(self).__name__}.{name}: {error}") from error
-        return learner
-
-    def _check_provenance(self, state: Mapping[str, Any]) -> None:
-        if not isinstance(state, Mapping):
-            raise InvalidState(f"a state is a dictionary, not {type(state).__name__}")
-        if state.get("format") != STATE_FORMAT:
-            raise InvalidState(f"state of format {state.get('format')!r}: this version reads {STATE_FORMAT}")
-        if state.get("algorithm") != type(self).__name__:
-            raise StateMismatch(f"the state of {state.get('algorithm')!r} is not for {type(self).__name__}")
-        if state.get("parameters") != self.__fingerprint:
-            raise StateMismatch("the state was learned with other parameters than this instance's")
-
     def _restore(self, state: Mapping[str, Any]) -> None:
-        requests = [_decoded_request(request) for request in state["requests"]]
         if not isinstance(state["iteration"], int) or isinstance(state["iteration"], bool):
             raise InvalidState("a damaged state: iteration is no number")
         learner: Mapping[str, object] = state["learner"]
@@ -603,94 +516,8 @@ class Algorithm(ABC):
             raise StateMismatch(
                 f"the state lacks {', '.join(missing)}: another version of {type(self).__name__} wrote it"
             )
-        for name in self._learned():
-            if name not in learner:  # made after the constructor, and not there yet when the state was written
-                delattr(self, name)
-        for name, encoded in learner.items():
-            setattr(self, name, decode(encoded, self.__dict__.get(name)))
+        restore_attributes(self, self._learned(), learner)
         self.__iteration = state["iteration"]
-        self.__requests.clear()
-        for request in requests:
-            self.__requests.open(request)
+        self.__requests.set_state(state["requests"])
         if self._remembers:
             self.__played.set_state(state["played"])
-
-
-def checked_reward(reward: RewardType) -> RewardType:
-    """A reward as a Python float.
-
-    Raises:
-        InvalidReward: It is not a finite number.
-    """
-    if type(reward) is float and math.isfinite(reward):
-        return reward
-    if isinstance(reward, bool) or not isinstance(reward, int | float | np.integer | np.floating):
-        raise InvalidReward(f"a reward must be a finite number, not {type(reward).__name__}")
-    try:
-        number = float(reward)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise InvalidReward(f"a reward must be a finite number, not {number}")
-    return number
-
-
-def checked_seed(seed: int | None) -> int | None:
-    """A seed as numpy's generators take it.
-
-    Raises:
-        InvalidArgument: It is neither None nor a whole number from 0.
-    """
-    if seed is None:
-        return None
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise InvalidArgumentType(f"random_seed must be a whole number or None, not {seed!r}")
-    if seed < 0:
-        raise InvalidArgument(f"random_seed must be at least 0, not {seed}")
-    return int(seed)
-
-
-def _checked_context(context: Context | None) -> Context:
-    if context is None:
-        return _NO_CONTEXT
-    if not isinstance(context, Context):
-        raise InvalidArgumentType(f"context must be a Context, not {type(context).__name__}")
-    return context
-
-
-def _fingerprint(parameters: Sequence[ValueType]) -> str:
-    """A short hash of the parameters' definitions: states are restored only where it is equal."""
-    text = json.dumps([parameter.to_dict() for parameter in parameters])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _encoded_request(request: _TuningRequest) -> JsonValue:
-    encoded: JsonDict = {
-        "id": request.id,
-        "prediction": encode(request.prediction),
-        "metadata": encode(request.metadata),
-    }
-    if request.context != _NO_CONTEXT:
-        encoded["context"] = {"id": request.context.id, "data": encode(request.context.data)}
-    if request.origin != request.id:
-        encoded["origin"] = request.origin
-    if request.reward is not None:
-        encoded["reward"] = request.reward
-    for name in ("predict_data", "reward_data"):
-        if (data := getattr(request, name)) is not None:
-            encoded[name] = encode(data)
-    return encoded
-
-
-def _decoded_request(encoded: Mapping[str, Any]) -> _TuningRequest:
-    context = encoded.get("context")
-    return _TuningRequest(
-        id=encoded["id"],
-        context=_NO_CONTEXT if context is None else Context(decode(context["data"]), context["id"]),
-        predict_data=decode(encoded.get("predict_data")),
-        prediction=decode(encoded["prediction"]),
-        metadata=decode(encoded["metadata"]),
-        reward=encoded.get("reward"),
-        reward_data=decode(encoded.get("reward_data")),
-        origin=encoded.get("origin", encoded["id"]),
-    )

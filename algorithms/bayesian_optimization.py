@@ -26,9 +26,9 @@ from optuna.samplers import GPSampler
 from ..core.errors import InvalidArgument, InvalidArgumentType
 from ..core.types import Context
 from ..core.values import ValueType
-from ._mixed_space import Array
-from ._optuna import AskTell
-from .optimizers import checked_choice
+from .shared.arguments import checked_choice
+from .shared.mixed_space import Array
+from .shared.optuna_learner import AskTell
 
 _HISTORY = 100
 """Rewards that are remembered: the time of an ask grows faster than their number."""

@@ -15,9 +15,10 @@ import numpy as np
 from ..core.errors import InvalidArgument, StateMismatch
 from ..core.types import Context, ContextIdType
 from ..core.values import Integer, Real
-from ._running import FARTHEST, Running, cut
 from .base import Algorithm, Metadata, _PredictResponse, _TuningRequest
-from .optimizers import Vector, checked_choice, checked_flag, checked_number, create_optimizer
+from .shared.arguments import checked_choice, checked_flag, checked_number
+from .shared.optimizers import Vector, create_optimizer
+from .shared.running_statistics import FARTHEST, Running, cut
 
 _FREE = "free"
 _OPEN = "open"
@@ -181,7 +182,7 @@ class BlueFin(Algorithm):
             return None
         number, half = request.metadata["draw"], request.metadata["half"]
         probe = self._probes[number]
-        probe["halves"][half] = cut(request.answer)
+        probe["halves"][half] = cut(request.learned_reward)
         told = [answer for answer in probe["halves"] if isinstance(answer, float)]
         if len(told) < self.feedback:
             self._bound_waiting(number)

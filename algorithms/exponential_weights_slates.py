@@ -7,9 +7,9 @@ import numpy as np
 
 from ..core.types import Context
 from ..core.values import Categorical
-from ._exp3 import Options
-from ._exp3_rows import Exp3Rows
 from .base import Algorithm, _PredictResponse, _TuningRequest
+from .exponential_weights.exp3 import Options
+from .exponential_weights.exp3_rows import Exp3Rows
 
 
 class ExponentialWeightsSlates(Algorithm):
@@ -53,7 +53,7 @@ class ExponentialWeightsSlates(Algorithm):
 
     def _set_reward(self, tuning_request: _TuningRequest) -> None:
         played = tuning_request.metadata or {}
-        self.weights.learn(played["arms"], played["probabilities"], tuning_request.answer)
+        self.weights.learn(played["arms"], played["probabilities"], tuning_request.learned_reward)
 
     def _recommend(self, context: Context) -> dict[str, str]:  # noqa: ARG002
         pairs = zip(self._choices, self.weights, strict=True)

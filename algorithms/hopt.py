@@ -26,9 +26,9 @@ from optuna.samplers import TPESampler
 from ..core.errors import InvalidArgument, InvalidArgumentType
 from ..core.types import PredictionType
 from ..core.values import ValueType
-from ._mixed_space import Array
-from ._optuna import AskTell
-from .optimizers import checked_choice
+from .shared.arguments import checked_choice
+from .shared.mixed_space import Array
+from .shared.optuna_learner import AskTell
 
 _HISTORY = 300
 """Rewards that are remembered. 100 take half of the time, and half as much regret again over 1,000 rounds."""

@@ -11,7 +11,8 @@ from .base import Algorithm, Metadata, _PredictResponse, _TuningRequest
 from .bluefin import BlueFin
 from .exponential_weights import ExponentialWeights
 from .exponential_weights_slates import ExponentialWeightsSlates
-from .optimizers import Vector, checked_flag
+from .shared.arguments import checked_flag
+from .shared.optimizers import Vector
 
 RECOMMENDED: Mapping[str, Any] = {
     "categorical_algorithm": "exponential_weights_slates",

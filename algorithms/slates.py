@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from ..core.errors import InvalidArgument, StateMismatch
 from ..core.types import Context
 from ..core.values import Categorical, Integer, Real, ValueType
-from ._running import FARTHEST, Running, cut
 from .base import Algorithm, _PredictResponse, _TuningRequest
-from .optimizers import checked_count, checked_number
+from .shared.arguments import checked_count, checked_number
+from .shared.running_statistics import FARTHEST, Running, cut
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -104,7 +104,7 @@ class Slates(Algorithm):
         return _PredictResponse(prediction, {"actions": actions, "probabilities": probabilities})
 
     def _set_reward(self, tuning_request: _TuningRequest) -> None:
-        reward = cut(tuning_request.answer)
+        reward = cut(tuning_request.learned_reward)
         self._rewards.add(reward)
         if not self.params or tuning_request.metadata is None:
             return

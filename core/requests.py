@@ -1,31 +1,69 @@
-"""The open requests of a tuning instance: found by id or by context in constant time, and never more than a bound."""
+"""The open requests of a tuning instance: as a learner sees one, all of them by id and by context, and as JSON.
 
-from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+They are found in constant time, and are never more than a bound.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from .errors import InvalidArgument, TooManyRequests, UnknownRequest
-from .types import Context, ContextIdType, RequestIdType
+from .state import JsonDict, JsonValue, decode, encode
+from .types import Context, ContextIdType, PredictionType, RequestIdType, RewardType
 
 DEFAULT_LIMIT = 10_000
 """Open requests that an instance keeps: far above any fleet's, far below what would hurt its host."""
 
+NO_CONTEXT = Context()
+"""The context of a request that was asked for without one."""
 
-class Request(Protocol):
-    """What the manager must know of a request."""
+Metadata: TypeAlias = dict[str, Any]
+"""What a learner must know of a request to learn from it: anything that ``oppertune.core.state`` can encode."""
+
+
+@dataclass(slots=True)
+class _TuningRequest:
+    """A request as its learner sees it.
+
+    Attributes:
+        id: Name of the request.
+        context: The situation it was asked for.
+        predict_data: What the app passed to ``predict``; no shipped algorithm uses it.
+        prediction: Value of every parameter that is not constant, in its own units.
+        metadata: What the learner returned with the prediction.
+        reward: The reward, None before there is one.
+        reward_data: What the app passed with the reward.
+        origin: Id under which the configuration was first predicted: repeated ``predict`` gives it further names.
+    """
+
+    id: RequestIdType
+    context: Context = NO_CONTEXT
+    predict_data: Mapping[str, Any] | None = None
+    prediction: PredictionType | None = None
+    metadata: Metadata | None = None
+    reward: RewardType | None = None
+    reward_data: Mapping[str, Any] | None = None
+    origin: RequestIdType = ""
+
+    def rewarded(self, reward: RewardType, reward_data: Mapping[str, Any] | None = None) -> "_TuningRequest":
+        """A copy with a reward (``dataclasses.replace`` takes three times as long, and this is done every round)."""
+        return _TuningRequest(
+            self.id, self.context, self.predict_data, self.prediction, self.metadata, reward, reward_data, self.origin
+        )
 
     @property
-    def id(self) -> RequestIdType:
-        """Name of the request, unique among the open ones."""
+    def learned_reward(self) -> RewardType:
+        """The reward that the learner is to learn from.
 
-    @property
-    def context(self) -> Context:
-        """The situation that it was asked for."""
+        Raises:
+            UnknownRequest: There is none.
+        """
+        if self.reward is None:
+            raise UnknownRequest(f"request {self.id!r} has no reward")
+        return self.reward
 
 
-R = TypeVar("R", bound=Request)
-
-
-class RequestManager(Generic[R]):
+class RequestManager:
     """Requests from their opening to their closing, in order of opening.
 
     Attributes:
@@ -36,8 +74,8 @@ class RequestManager(Generic[R]):
         if limit < 1:
             raise InvalidArgument(f"the limit on open requests must be at least 1, not {limit}")
         self.limit = limit
-        self._by_id: dict[RequestIdType, R] = {}
-        self._by_context: dict[ContextIdType, dict[RequestIdType, R]] = {}
+        self._by_id: dict[RequestIdType, _TuningRequest] = {}
+        self._by_context: dict[ContextIdType, dict[RequestIdType, _TuningRequest]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -45,7 +83,7 @@ class RequestManager(Generic[R]):
     def __contains__(self, request_id: object) -> bool:
         return request_id in self._by_id
 
-    def __iter__(self) -> Iterator[R]:
+    def __iter__(self) -> Iterator[_TuningRequest]:
         """All open requests, oldest first."""
         return iter(self._by_id.values())
 
@@ -63,7 +101,7 @@ class RequestManager(Generic[R]):
         if len(self._by_id) >= self.limit:
             raise TooManyRequests(f"{self.limit} requests are open: answer or abandon some first")
 
-    def open(self, request: R) -> None:
+    def open(self, request: _TuningRequest) -> None:
         """Add a request, as the newest of its context.
 
         Raises:
@@ -73,12 +111,12 @@ class RequestManager(Generic[R]):
         self.check_room(request.id)
         self.admit(request)
 
-    def admit(self, request: R) -> None:
+    def admit(self, request: _TuningRequest) -> None:
         """Add a request for which :meth:`check_room` found room, as the newest of its context."""
         self._by_id[request.id] = request
         self._by_context.setdefault(request.context.id, {})[request.id] = request
 
-    def get(self, request_id: RequestIdType) -> R:
+    def get(self, request_id: RequestIdType) -> _TuningRequest:
         """The open request of this id.
 
         Raises:
@@ -89,20 +127,25 @@ class RequestManager(Generic[R]):
             raise UnknownRequest(f"no open request has the id {request_id!r}")
         return request
 
-    def newest(self, context_id: ContextIdType) -> R | None:
+    def newest(self, context_id: ContextIdType) -> _TuningRequest | None:
         """The request opened last for this context, None where none is open."""
         mine = self._by_context.get(context_id)
         return next(reversed(mine.values())) if mine else None
 
-    def oldest(self) -> R | None:
+    def oldest(self) -> _TuningRequest | None:
         """The request that has been open for longest, None where none is open."""
         return next(iter(self._by_id.values()), None)
 
-    def of_context(self, context_id: ContextIdType) -> list[R]:
+    def of_context(self, context_id: ContextIdType) -> list[_TuningRequest]:
         """The open requests of this context, oldest first."""
         return list(self._by_context.get(context_id, {}).values())
 
-    def close(self, request_id: RequestIdType) -> R:
+    def twins(self, request: _TuningRequest) -> list[_TuningRequest]:
+        """The other open requests that ``predict`` made of the same configuration."""
+        same_context = self.of_context(request.context.id)
+        return [other for other in same_context if other.origin == request.origin and other is not request]
+
+    def close(self, request_id: RequestIdType) -> _TuningRequest:
         """Remove a request, answered or abandoned, and return it.
 
         Raises:
@@ -120,3 +163,50 @@ class RequestManager(Generic[R]):
         """Remove all requests."""
         self._by_id.clear()
         self._by_context.clear()
+
+    def get_state(self) -> list[JsonValue]:
+        """The open requests as JSON-safe data, oldest first.
+
+        Raises:
+            NotStreamable: The metadata or the data of one can't be written.
+        """
+        return [_encoded(request) for request in self]
+
+    def set_state(self, state: Iterable[Mapping[str, Any]]) -> None:
+        """Replace the open requests by those that the writer of ``state`` had."""
+        requests = [_decoded(encoded) for encoded in state]
+        self.clear()
+        for request in requests:
+            self.open(request)
+
+
+def _encoded(request: _TuningRequest) -> JsonValue:
+    encoded: JsonDict = {
+        "id": request.id,
+        "prediction": encode(request.prediction),
+        "metadata": encode(request.metadata),
+    }
+    if request.context != NO_CONTEXT:
+        encoded["context"] = {"id": request.context.id, "data": encode(request.context.data)}
+    if request.origin != request.id:
+        encoded["origin"] = request.origin
+    if request.reward is not None:
+        encoded["reward"] = request.reward
+    for name in ("predict_data", "reward_data"):
+        if (data := getattr(request, name)) is not None:
+            encoded[name] = encode(data)
+    return encoded
+
+
+def _decoded(encoded: Mapping[str, Any]) -> _TuningRequest:
+    context = encoded.get("context")
+    return _TuningRequest(
+        id=encoded["id"],
+        context=NO_CONTEXT if context is None else Context(decode(context["data"]), context["id"]),
+        predict_data=decode(encoded.get("predict_data")),
+        prediction=decode(encoded["prediction"]),
+        metadata=decode(encoded["metadata"]),
+        reward=encoded.get("reward"),
+        reward_data=decode(encoded.get("reward_data")),
+        origin=encoded.get("origin", encoded["id"]),
+    )

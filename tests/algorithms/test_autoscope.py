@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oppertune.algorithms._tree import Tree, paths
 from oppertune.algorithms.autoscope import AutoScope, AutoScopeFeature, scope_of
+from oppertune.algorithms.autoscope.tree import Tree, paths
 from oppertune.core.errors import InvalidArgument, InvalidContext
 from oppertune.core.types import Context
 from oppertune.core.values import Categorical, Real

@@ -36,7 +36,7 @@ class Sound(Algorithm):
         return _PredictResponse({p.name: self.draw(p) for p in self.params})
 
     def _set_reward(self, tuning_request):
-        self.sum = max(-1e300, min(1e300, self.sum + tuning_request.answer / 1e8))
+        self.sum = max(-1e300, min(1e300, self.sum + tuning_request.learned_reward / 1e8))
 
 
 class WritesIntoTheContext(Sound):
@@ -78,17 +78,17 @@ class SharesItsGenerator(Sound):
 
 class KeepsEveryReward(Sound):
     def _set_reward(self, tuning_request):
-        self.noted[str(len(self.noted))] = tuning_request.answer
+        self.noted[str(len(self.noted))] = tuning_request.learned_reward
 
 
 class RunsAwayWithLargeRewards(Sound):
     def _set_reward(self, tuning_request):
-        self.sum += tuning_request.answer * 1e10
+        self.sum += tuning_request.learned_reward * 1e10
 
 
 class DriftsWithTime(Sound):
     def _set_reward(self, tuning_request):
-        self.sum = self.sum * 1e4 + tuning_request.answer / 1e300
+        self.sum = self.sum * 1e4 + tuning_request.learned_reward / 1e300
 
 
 class NotesEveryRequest(Sound):

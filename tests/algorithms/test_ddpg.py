@@ -7,8 +7,8 @@ import orjson
 import pytest
 import torch
 
-from oppertune.algorithms._actor_critic import _PENALTY, ActorCritic
 from oppertune.algorithms.ddpg import DDPG
+from oppertune.algorithms.ddpg.actor_critic import _PENALTY, ActorCritic
 from oppertune.algorithms.testing import AlgorithmConformance
 from oppertune.core.errors import InvalidArgument, InvalidArgumentType, InvalidParameter, StateMismatch
 from oppertune.core.types import Context

@@ -3,10 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oppertune.algorithms import _exp3
-from oppertune.algorithms._exp3 import Exp3, Options
-from oppertune.algorithms._exp3_rows import Exp3Rows
 from oppertune.algorithms.exponential_weights import MAX_ARMS, ExponentialWeights
+from oppertune.algorithms.exponential_weights.exp3 import Exp3, Options
+from oppertune.algorithms.exponential_weights.exp3_rows import Exp3Rows
 from oppertune.algorithms.exponential_weights_slates import ExponentialWeightsSlates
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.values import Categorical
@@ -151,7 +150,7 @@ def test_the_state_of_many_arms_grows_with_those_played_and_up_to_a_bound(monkey
     for _ in range(200):
         algorithm.tell(algorithm.ask().id, 0.5)
     assert len(str(algorithm.weights.get_state())) < 10_000
-    monkeypatch.setattr(_exp3, "_OWN_WEIGHTS", 50)
+    monkeypatch.setattr("oppertune.algorithms.exponential_weights.exp3._OWN_WEIGHTS", 50)
     exp3, rng = Exp3(59_049), np.random.default_rng(1)
     best, probability = exp3.draw(rng)
     for reward in (1.0, 1.0, *rng.random(300)):

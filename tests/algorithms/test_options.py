@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from oppertune.algorithms._running import Running
 from oppertune.algorithms.all import create_tuning_instance
 from oppertune.algorithms.bluefin import BlueFin
 from oppertune.algorithms.exponential_weights import ExponentialWeights
 from oppertune.algorithms.exponential_weights_slates import ExponentialWeightsSlates
 from oppertune.algorithms.hybrid_solver import RECOMMENDED, HybridSolver
+from oppertune.algorithms.shared.running_statistics import Running
 from oppertune.algorithms.testing import AlgorithmConformance
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.types import Context

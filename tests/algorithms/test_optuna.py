@@ -11,10 +11,10 @@ import orjson
 import pytest
 import torch
 
-from oppertune.algorithms._optuna import distributions, suggestion
 from oppertune.algorithms.bayesian_optimization import BayesianOptimization, _PlugIn, _scaled
 from oppertune.algorithms.hopt import HOpt
 from oppertune.algorithms.hybrid_solver import HybridSolver
+from oppertune.algorithms.shared.optuna_learner import distributions, suggestion
 from oppertune.algorithms.testing import AlgorithmConformance
 from oppertune.core.errors import InvalidArgument, StateMismatch
 from oppertune.core.values import Categorical, Integer, Real

@@ -15,7 +15,7 @@ from oppertune.algorithms.bluefin import BlueFin
 from oppertune.algorithms.exponential_weights import ExponentialWeights
 from oppertune.algorithms.exponential_weights_slates import ExponentialWeightsSlates
 from oppertune.algorithms.hybrid_solver import HybridSolver
-from oppertune.algorithms.optimizers import create_optimizer
+from oppertune.algorithms.shared.optimizers import create_optimizer
 from oppertune.core.transform import ValueTransformer
 from oppertune.core.types import generate_context_id
 from oppertune.core.values import Integer, Real, to_value

@@ -6,13 +6,13 @@ import numpy as np
 import orjson
 import pytest
 
-from oppertune.algorithms._change import Changes, Reward
-from oppertune.algorithms._gaussian_process import Data, Hyperparameters, Posterior
-from oppertune.algorithms._history import History
-from oppertune.algorithms._mixed_space import MixedSpace, differences
 from oppertune.algorithms.auto import Auto
 from oppertune.algorithms.hybrid_solver import HybridSolver
+from oppertune.algorithms.shared.mixed_space import MixedSpace, differences
 from oppertune.algorithms.surrogate import Surrogate
+from oppertune.algorithms.surrogate.change_detection import Changes, Reward
+from oppertune.algorithms.surrogate.gaussian_process import Data, Hyperparameters, Posterior
+from oppertune.algorithms.surrogate.history import History
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.types import Context
 from oppertune.core.values import Categorical, Integer, Real

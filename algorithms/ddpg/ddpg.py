@@ -1,28 +1,29 @@
 """DDPG: deep deterministic policy gradient, an actor that proposes a configuration for a state and a critic of it.
 
 Lillicrap et al. 2015, *Continuous control with deep reinforcement learning*, arXiv:1509.02971, with the arguments of
-OPPerTune 0.2.0. The networks and their updates are in ``_actor_critic``; here is what makes a tuner of them.
+OPPerTune 0.2.0. The networks and their updates are in ``actor_critic``, the transitions in
+``replay``, values as numbers in ``coding``; here is what makes a tuner of them.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
 
 import numpy as np
 
-from ..core.errors import InvalidArgument, InvalidArgumentType, InvalidParameter
-from ..core.transform import ValueTransformer
-from ..core.types import Context, PredictionType, RewardType
-from ..core.values import Categorical, Integer, ParameterValue, Real, ValueType, to_value
-from ._actor_critic import ActorCritic, Matrix, Replay
-from .base import Algorithm, _PredictResponse, _TuningRequest
-from .optimizers import checked_number
-
-Row: TypeAlias = list[float]
-"""State, or action, as it is kept: one number for each parameter."""
+from ...core.errors import InvalidArgument, InvalidArgumentType, InvalidParameter
+from ...core.transform import ValueTransformer
+from ...core.types import Context, PredictionType, RewardType
+from ...core.values import Categorical, Integer, Real, ValueType, to_value
+from ..base import Algorithm, _PredictResponse, _TuningRequest
+from ..shared.arguments import checked_count, checked_flag, checked_number
+from .actor_critic import ActorCritic
+from .coding import Coding, Row
+from .replay import Matrix, Replay
 
 _LARGEST_REWARD = 1e300
 """Rewards are cut here: differences of two of them are finite."""
+
+_MOST_REWARDS = 10**6
+"""Rewards that an argument may count up to: a round a second for twelve days, so more is a slip of the pen."""
 
 _LARGEST_SCALED = 3.0
 """Scaled rewards are cut here: one failure must not make all the others look alike."""
@@ -119,31 +120,31 @@ class DDPG(Algorithm):
     ) -> None:
         super().__init__(parameters, random_seed=random_seed)
         self._features = {feature.name: ValueTransformer(feature) for feature in _checked_features(state_config)}
-        self._states = _Coding([t.transformed for t in self._features.values()])
-        self._actions = _Coding(self.params)
+        self._states = Coding([t.transformed for t in self._features.values()])
+        self._actions = Coding(self.params)
         self._epsilon0 = checked_number("epsilon", epsilon, at_least=0, up_to=1)
         self._epsilon_decay = checked_number("epsilon_decay", epsilon_decay, at_least=0, up_to=1)
-        self._epsilon_decay_frequency = _checked_count("epsilon_decay_frequency", epsilon_decay_frequency, 1)
-        self._batch_size = _checked_count("batch_size", batch_size, 1, 1024)
-        self._initial_random_steps = _checked_count("initial_random_steps", initial_random_steps, 0)
+        self._epsilon_decay_frequency = checked_count(
+            "epsilon_decay_frequency", epsilon_decay_frequency, 1, _MOST_REWARDS
+        )
+        self._batch_size = checked_count("batch_size", batch_size, 1, 1024)
+        self._initial_random_steps = checked_count("initial_random_steps", initial_random_steps, 0, _MOST_REWARDS)
         self._gamma = checked_number("gamma", gamma, at_least=0, up_to=1)
-        self._learn_loop_count = _checked_count("learn_loop_count", learn_loop_count, 0, 10_000)
+        self._learn_loop_count = checked_count("learn_loop_count", learn_loop_count, 0, 10_000)
         self._noise = checked_number("noise", noise, at_least=0)
-        if not isinstance(scale_rewards, bool):
-            raise InvalidArgumentType(f"scale_rewards must be true or false, not {scale_rewards!r}")
-        self._scale_rewards = scale_rewards
+        self._scale_rewards = checked_flag("scale_rewards", scale_rewards)
         self._rng = np.random.default_rng(self._random_seed)
         self._networks = ActorCritic(
             self._states.width,
             self._actions.sizes,
-            _checked_count("hidden_width", hidden_width, 1, 1024),
+            checked_count("hidden_width", hidden_width, 1, 1024),
             lr=checked_number("lr", lr, above=0),
             tau=checked_number("tau", tau, above=0, up_to=1),
             rng=self._rng,
         )
         # A row: the state, the action, whether something follows, and what.
         columns = 2 * len(self._states.sizes) + len(self._actions.sizes) + 1
-        self._replay = Replay(_checked_count("buffer_size", buffer_size, 1, 100_000), columns)
+        self._replay = Replay(checked_count("buffer_size", buffer_size, 1, 100_000), columns)
 
     @property
     def epsilon(self) -> float:
@@ -179,8 +180,8 @@ class DDPG(Algorithm):
         for request, state, following in zip(tuning_requests, states, [*states[1:], None], strict=True):
             if request.reward is None or request.prediction is None:
                 continue
-            told = (request.reward_data or {}).get("next_state")
-            after = following if told is None else self._state(told)
+            next_state = (request.reward_data or {}).get("next_state")
+            after = following if next_state is None else self._state(next_state)
             transitions.append(self._transition(state, request.prediction, request.reward, after))
         self._learn(transitions)
 
@@ -234,63 +235,6 @@ class DDPG(Algorithm):
         return np.hstack((s, a, r[:, None], self._gamma * follows, s_next))
 
 
-class _Coding:
-    """Values of several parameters, in transformed units, as rows and as vectors.
-
-    A row has one number for each: the index of a category, or a position in [0, 1]. A real is its position; the
-    integers 0..N share the range out equally, k at (k + ½) / (N + 1), so that a uniform draw is uniform over them. In a
-    vector a category is one-hot, or one score for each.
-
-    Attributes:
-        sizes: Numbers in a vector by parameter: its categories, or 1.
-        width: Length of a vector.
-    """
-
-    def __init__(self, values: Iterable[ValueType]) -> None:
-        self._values = tuple(values)
-        self.sizes = tuple(v.n_categories if isinstance(v, Categorical) else 1 for v in self._values)
-        self.width = sum(self.sizes)
-
-    def row(self, given: PredictionType) -> Row:
-        """The row of values by name."""
-        return [_position(v, given[v.name]) for v in self._values]
-
-    def values(self, row: Row) -> PredictionType:
-        """The values by name that a row stands for."""
-        return {v.name: _value(v, x) for v, x in zip(self._values, row, strict=True)}
-
-    def drawn(self, rng: np.random.Generator) -> Row:
-        """A row, uniformly."""
-        return [float(rng.integers(size)) if size > 1 else rng.random() for size in self.sizes]
-
-    def nearest(self, vector: Matrix) -> Row:
-        """The row of a vector: the category of the highest score, the nearest position in the range."""
-        parts = np.split(vector, np.cumsum(self.sizes)[:-1])
-        return [float(part.argmax() if len(part) > 1 else min(max(part[0], 0.0), 1.0)) for part in parts]
-
-    def vectors(self, rows: Matrix) -> Matrix:
-        """The vectors of rows: shape (n, parameters) to (n, width)."""
-        columns = [
-            rows[:, [i]] if size == 1 else (rows[:, [i]] == np.arange(size)).astype(np.float64)
-            for i, size in enumerate(self.sizes)
-        ]
-        return np.hstack([np.empty((len(rows), 0)), *columns])
-
-
-def _position(parameter: ValueType, x: ParameterValue) -> float:
-    if isinstance(parameter, Categorical):
-        return float(parameter.categories.index(str(x)))
-    return float(x) if isinstance(parameter, Real) else (float(x) + 0.5) / (parameter.max + 1)
-
-
-def _value(parameter: ValueType, position: float) -> ParameterValue:
-    if isinstance(parameter, Categorical):
-        return parameter.categories[int(position)]
-    if isinstance(parameter, Real):
-        return position
-    return min(math.floor(position * (parameter.max + 1)), parameter.max)
-
-
 def _scaled(rewards: Matrix) -> Matrix:
     """(r - median) / (interquartile range), within ±3; where most are equal, by the largest distance instead."""
     low, middle, high = map(float, np.percentile(rewards, (25, 50, 75)))
@@ -309,17 +253,3 @@ def _checked_features(state_config: object) -> list[ValueType]:
     if len(set(names)) < len(names):
         raise InvalidParameter(f"two features of the state have the same name: {', '.join(names)}")
     return [feature for feature in features if not feature.is_constant]
-
-
-def _checked_count(name: str, x: object, at_least: int, up_to: int = 10**6) -> int:
-    """A whole number of an argument.
-
-    Raises:
-        InvalidArgument: It is outside its range.
-        InvalidArgumentType: It is no whole number.
-    """
-    if isinstance(x, bool) or not isinstance(x, int | np.integer):
-        raise InvalidArgumentType(f"{name} must be a whole number, not {x!r}")
-    if not at_least <= x <= up_to:
-        raise InvalidArgument(f"{name} must be from {at_least} to {up_to}, not {x}")
-    return int(x)

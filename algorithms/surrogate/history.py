@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import StateMismatch
-from ..core.state import JsonDict, decode, encode
-from ._mixed_space import Array
+from ...core.errors import StateMismatch
+from ...core.state import JsonDict, decode, encode
+from ..shared.mixed_space import Array
 
 _LARGEST = 1e150
 """Rewards are cut here: neither a difference nor a square of such numbers can overflow."""

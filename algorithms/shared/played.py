@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ..core.state import JsonDict, JsonValue
-from ..core.types import ContextIdType
-from ..core.values import ParameterValue
+from ...core.state import JsonDict, JsonValue
+from ...core.types import ContextIdType
+from ...core.values import ParameterValue
 
 _CONFIGURATIONS = 32
 """Configurations remembered per context: the good ones stay, so more would seldom change the best."""

@@ -6,11 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from ..core.errors import InvalidArgument
-from ..core.types import Context
-from ..core.values import Categorical
-from ._exp3 import Exp3, Options
-from .base import Algorithm, _PredictResponse, _TuningRequest
+from ...core.errors import InvalidArgument
+from ...core.types import Context
+from ...core.values import Categorical
+from ..base import Algorithm, _PredictResponse, _TuningRequest
+from .exp3 import Exp3, Options
 
 MAX_ARMS = 65_536
 """Nothing grows with it, but uniform exploration alone lasts ``explore``² as many rounds as there are arms."""
@@ -69,7 +69,7 @@ class ExponentialWeights(Algorithm):
 
     def _set_reward(self, tuning_request: _TuningRequest) -> None:
         played = tuning_request.metadata or {}
-        self.weights.learn(played["arm"], played["probability"], tuning_request.answer)
+        self.weights.learn(played["arm"], played["probability"], tuning_request.learned_reward)
 
     def _recommend(self, context: Context) -> dict[str, str]:  # noqa: ARG002
         declared = 0

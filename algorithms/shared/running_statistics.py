@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.state import JsonDict
+from ...core.state import JsonDict
 
 LARGEST = 1e150
 """Rewards and gradients are cut here: neither a difference nor a square of such numbers can overflow."""

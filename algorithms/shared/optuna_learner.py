@@ -21,11 +21,11 @@ from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from ..core.errors import StateMismatch
-from ..core.types import Context, PredictionType
-from ..core.values import Categorical, Integer, Real, ValueType
-from ._mixed_space import Array, MixedSpace
-from .base import Algorithm, _PredictResponse, _TuningRequest
+from ...core.errors import StateMismatch
+from ...core.types import Context, PredictionType
+from ...core.values import Categorical, Integer, Real, ValueType
+from ..base import Algorithm, _PredictResponse, _TuningRequest
+from .mixed_space import Array, MixedSpace
 
 Configuration: TypeAlias = Mapping[str, Any]
 """Values of the parameters that are not constant, in transformed units."""
@@ -215,7 +215,7 @@ class AskTell(Algorithm):
 
     def _set_reward(self, tuning_request: _TuningRequest) -> None:
         self._abandon(tuning_request)
-        self._learn(tuning_request.prediction or {}, tuning_request.answer)
+        self._learn(tuning_request.prediction or {}, tuning_request.learned_reward)
 
     def _observe(self, prediction: PredictionType, context: Context, reward: float) -> None:  # noqa: ARG002
         self._learn(prediction, reward)

@@ -1,89 +1,34 @@
 """AutoScope: a decision tree learns which contexts share a learner, and the learners at its leaves what to play there.
 
 As in OPPerTune (Somashekar et al. 2024, *OPPerTune: Post-deployment configuration tuning of services made easy*, NSDI),
-with the tree of ``_tree``. A reward trains the leaf that played, and through that leaf's gradient the tree: if g is the
+with the tree of ``tree``. A reward trains the leaf that played, and through that leaf's gradient the tree: if g is the
 gradient on the unit box at the played leaf, and C the centres of all leaves, choosing leaf l would have been better by
 g . C_l, so the tree moves up the gradient of that.
 """
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import InvalidArgument, InvalidArgumentType, InvalidContext, MissingExtra
-from ..core.types import Context
-from ..core.values import Categorical, Integer, ParameterValue, Real, ValueType
-from ._tree import Array, Tree
-from .base import Algorithm, _PredictResponse, _TuningRequest
-from .bluefin import BlueFin
-from .hybrid_solver import HybridSolver
-from .optimizers import checked_count, checked_flag, checked_number, create_optimizer
+from ...core.errors import InvalidArgument, InvalidContext, MissingExtra
+from ...core.types import Context
+from ...core.values import Categorical, Integer, ParameterValue, Real, ValueType
+from ..base import Algorithm, _PredictResponse, _TuningRequest
+from ..bluefin import BlueFin
+from ..hybrid_solver import HybridSolver
+from ..shared.arguments import checked_count, checked_flag, checked_number
+from ..shared.optimizers import create_optimizer
+from .feature import AutoScopeFeature, checked_features
+from .tree import Array, Tree
 
 if TYPE_CHECKING:
     import torch
 
-Scalar: TypeAlias = str | int | float | bool
-
 _MOST_HEIGHT = 8
 """Levels of splits: 256 leaves, each a learner of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class AutoScopeFeature:
-    """A field of the context that the tree may split by.
-
-    Attributes:
-        name: Name of the field.
-        values: What it may be, at least two; each is an input of its own (one-hot). None for a number, taken as it is:
-            scale it to about 1, because splits start out small.
-
-    Raises:
-        InvalidArgument: No name, or fewer than two values, or one twice.
-    """
-
-    name: str
-    values: Sequence[Scalar] | None = None
-
-    def __post_init__(self) -> None:
-        name: object = self.name
-        given: object = self.values
-        if not isinstance(name, str) or not name:
-            raise InvalidArgumentType(f"a feature's name must be text, not {name!r}")
-        if given is None:
-            return
-        if isinstance(given, str) or not isinstance(given, Iterable):
-            raise InvalidArgumentType(f"the values of feature {name!r} must be a list, not {given!r}")
-        values = tuple(given)
-        if not all(isinstance(x, str | int | float) for x in values):
-            raise InvalidArgumentType(f"the values of feature {name!r} must be text, numbers or truth values")
-        if len(values) < 2 or len({(type(x), x) for x in values}) < len(values):
-            raise InvalidArgument(f"feature {name!r} needs two different values or more, not {values!r}")
-        object.__setattr__(self, "values", values)
-
-    @property
-    def inputs(self) -> list[str]:
-        """Names of its inputs to the tree."""
-        return [self.name] if self.values is None else [f"[{self.name} = {x}]" for x in self.values]
-
-    def encode(self, x: object) -> list[float]:
-        """Its inputs for a value of the field.
-
-        Raises:
-            InvalidContext: The value is none that it may be.
-        """
-        if self.values is None:
-            if isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x):
-                raise InvalidContext(f"feature {self.name!r} must be a number, not {x!r}")
-            return [float(x)]
-        found = [float(type(x) is type(value) and x == value) for value in self.values]
-        if not any(found):
-            known = ", ".join(map(repr, self.values))
-            raise InvalidContext(f"feature {self.name!r} must be one of {known}, not {x!r}")
-        return found
 
 
 class AutoScope(Algorithm):
@@ -148,7 +93,7 @@ class AutoScope(Algorithm):
         pair_across_contexts: bool = False,
     ) -> None:
         super().__init__(parameters, random_seed=random_seed)
-        self.features = _checked_features(features)
+        self.features = checked_features(features)
         if checked_count("height", height, 1) > _MOST_HEIGHT:
             raise InvalidArgument(f"height must be at most {_MOST_HEIGHT}, not {height}")
         if over_param is not None:
@@ -320,7 +265,7 @@ class AutoScope(Algorithm):
         return "\n".join(lines)
 
     def policy(self) -> dict[str, Any]:
-        """What contexts get, as plain JSON data: see :func:`scope_of`. No exploration is in it."""
+        """What contexts get, as plain JSON data: see ``scope_of``. No exploration is in it."""
         tree = self._tree
         return {
             "features": [
@@ -344,60 +289,11 @@ class AutoScope(Algorithm):
         return f"{text} {'-' if bias < 0 else '+'} {abs(bias):.2f}".removeprefix("+ ")
 
 
-def scope_of(policy: Mapping[str, Any], data: Mapping[str, Any]) -> int:
-    """The leaf of a context by an exported policy, in plain Python: an app can find its scope without this library.
-
-    Its configuration is ``policy["leaves"][scope_of(policy, data)]``.
-
-    Args:
-        policy: What ``AutoScope.policy`` gave, perhaps after a round through JSON.
-        data: The context's data.
-
-    Raises:
-        InvalidContext: The data lacks a feature, or has it with an impossible value.
-    """
-    features = [AutoScopeFeature(f["name"], f["values"]) for f in policy["features"]]
-    if missing := [f.name for f in features if f.name not in data]:
-        raise InvalidContext(f"the context lacks {', '.join(missing)}")
-    x = [value for f in features for value in f.encode(data[f.name])]
-    z = [
-        math.fsum(w * value for w, value in zip(row, x, strict=True)) + b
-        for row, b in zip(policy["weights"], policy["bias"], strict=True)
-    ]
-    fac = sum(map(abs, z)) / len(z)
-
-    def score(leaf: int) -> float:
-        total, node = float(policy["leaf_bias"][leaf]), len(z) + leaf
-        while node:
-            parent = (node - 1) // 2
-            total += fac if (z[parent] >= 0) == (node == 2 * parent + 1) else -fac
-            node = parent
-        return total
-
-    scores = [score(leaf) for leaf in range(len(policy["leaf_bias"]))]
-    return scores.index(max(scores))
-
-
 def _centre(leaf: BlueFin | HybridSolver) -> Array:
     if isinstance(leaf, BlueFin):
         return leaf.centre
     numbers = leaf.numerical_tuning_instance
     return numbers.centre if isinstance(numbers, BlueFin) else np.zeros(0)
-
-
-def _checked_features(features: Iterable[AutoScopeFeature | Mapping[str, Any]]) -> tuple[AutoScopeFeature, ...]:
-    if isinstance(features, str | Mapping):
-        raise InvalidArgumentType("features must be a list of features")
-    make: Callable[..., AutoScopeFeature] = AutoScopeFeature
-    try:
-        checked = tuple(f if isinstance(f, AutoScopeFeature) else make(**f) for f in features)
-    except TypeError as error:
-        if isinstance(error, InvalidArgumentType):
-            raise
-        raise InvalidArgument(f"a feature has a name, and perhaps values: {error}") from error
-    if not checked or len({f.name for f in checked}) < len(checked):
-        raise InvalidArgument("AutoScope needs one feature or more, of different names")
-    return checked
 
 
 def _shown(x: ParameterValue) -> str:

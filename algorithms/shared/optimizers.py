@@ -4,15 +4,15 @@ An optimizer is called with a gradient and returns the step to add. Equations fo
 (``oppertune.algorithms.utils.optimizers``).
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import InvalidArgument, InvalidArgumentType, StateMismatch
-from ..core.state import JsonDict, decode, encode
+from ...core.errors import InvalidArgument, StateMismatch
+from ...core.state import JsonDict, decode, encode
+from .arguments import checked_number
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -124,64 +124,3 @@ def create_optimizer(name: str, **arguments: float) -> Optimizer:
         return OPTIMIZERS[name](**arguments)
     except TypeError as error:
         raise InvalidArgument(f"optimizer {name}: {error}") from error
-
-
-def checked_number(
-    name: str,
-    x: object,
-    *,
-    above: float = -math.inf,
-    at_least: float = -math.inf,
-    up_to: float = math.inf,
-    below: float = math.inf,
-) -> float:
-    """A finite number of an argument, as a float.
-
-    Raises:
-        InvalidArgument: It is outside its range.
-        InvalidArgumentType: It is no number.
-    """
-    if isinstance(x, bool) or not isinstance(x, int | float | np.integer | np.floating):
-        raise InvalidArgumentType(f"{name} must be a number, not {x!r}")
-    number = float(x)
-    if not (math.isfinite(number) and above < number < below and at_least <= number <= up_to):
-        limits = {"above": above, "at least": at_least, "at most": up_to, "below": below}
-        wanted = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit))
-        raise InvalidArgument(f"{name} must be a finite number {wanted}, not {x!r}")
-    return number
-
-
-def checked_choice(name: str, x: object, choices: tuple[str, ...]) -> str:
-    """An argument that is one of several words.
-
-    Raises:
-        InvalidArgument: It is none of them.
-    """
-    if not isinstance(x, str) or x not in choices:
-        raise InvalidArgument(f"{name} must be one of {', '.join(choices)}, not {x!r}")
-    return x
-
-
-def checked_flag(name: str, x: object) -> bool:
-    """An argument that is true or false.
-
-    Raises:
-        InvalidArgumentType: It is something else.
-    """
-    if not isinstance(x, bool):
-        raise InvalidArgumentType(f"{name} must be true or false, not {x!r}")
-    return x
-
-
-def checked_count(name: str, x: object, least: int) -> int:
-    """A whole number of an argument.
-
-    Raises:
-        InvalidArgument: It is below ``least``.
-        InvalidArgumentType: It is no whole number.
-    """
-    if isinstance(x, bool) or not isinstance(x, int):
-        raise InvalidArgumentType(f"{name} must be a whole number, not {x!r}")
-    if x < least:
-        raise InvalidArgument(f"{name} must be at least {least}, not {x}")
-    return x

@@ -17,15 +17,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import InvalidArgumentType, StateMismatch
-from ..core.types import Context, PredictionType
-from ..core.values import Categorical, Integer, Real, ValueType
-from ._change import Changes, Reward
-from ._gaussian_process import Data, Hyperparameters, Posterior
-from ._history import History
-from ._mixed_space import Array, MixedSpace, differences
-from .base import Algorithm, _PredictResponse, _TuningRequest
-from .optimizers import checked_count, checked_number
+from ...core.errors import InvalidArgumentType, StateMismatch
+from ...core.types import Context, PredictionType
+from ...core.values import Categorical, Integer, Real, ValueType
+from ..base import Algorithm, _PredictResponse, _TuningRequest
+from ..shared.arguments import checked_count, checked_number
+from ..shared.mixed_space import Array, MixedSpace, differences
+from .change_detection import Changes, Reward
+from .gaussian_process import Data, Hyperparameters, Posterior
+from .history import History
 
 Feature: TypeAlias = str | float
 """The value of a context's field."""
@@ -128,7 +128,7 @@ class Surrogate(Algorithm):
         if tuning_request.metadata is None or not self.params:
             return
         point, context = self._open.pop(tuning_request.metadata["ask"])
-        self._learn(point, context, tuning_request.answer)
+        self._learn(point, context, tuning_request.learned_reward)
 
     def _observe(self, prediction: PredictionType, context: Context, reward: float) -> None:
         if self.params:

@@ -19,8 +19,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import StateMismatch
-from ..core.state import JsonDict, decode, encode
+from ...core.errors import StateMismatch
+from ...core.state import JsonDict, decode, encode
 
 Array: TypeAlias = NDArray[np.float64]
 

@@ -23,10 +23,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import StateMismatch
-from ..core.state import JsonDict, decode, encode
-from ._running import Running
-from .optimizers import checked_choice, checked_number
+from ...core.errors import StateMismatch
+from ...core.state import JsonDict, decode, encode
+from ..shared.arguments import checked_choice, checked_number
+from ..shared.running_statistics import Running
 
 Probabilities: TypeAlias = NDArray[np.float64]
 

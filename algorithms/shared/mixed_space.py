@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.values import Categorical, Integer, ValueType
+from ...core.values import Categorical, Integer, ValueType
 
 Array: TypeAlias = NDArray[np.float64]
 

@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.errors import StateMismatch
-from ..core.state import JsonDict, decode, encode
-from ._mixed_space import Array
+from ...core.errors import StateMismatch
+from ...core.state import JsonDict, decode, encode
+from ..shared.mixed_space import Array
 
 _SQRT5 = math.sqrt(5)
 

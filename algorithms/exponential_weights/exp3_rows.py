@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import StateMismatch
-from ..core.state import JsonDict, decode, encode
-from ._exp3 import FLOOR, Options, Probabilities, Rewards, root
+from ...core.errors import StateMismatch
+from ...core.state import JsonDict, decode, encode
+from .exp3 import FLOOR, Options, Probabilities, Rewards, root
 
 
 class Exp3Rows:

@@ -10,8 +10,8 @@ of the world as it is now.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..core.state import JsonDict, decode, encode
-from ._mixed_space import Array
+from ...core.state import JsonDict, decode, encode
+from ..shared.mixed_space import Array
 
 _LARGEST, _REFERENCE, _DECISION = 3.0, 1.0, 5.0
 """Chosen on made-up systems (``benchmarks/made_up.py``): with references from 0.5, decisions from 4 to 6 and 4 for the

@@ -1,0 +1,1 @@
+"""What several learners share: each module is one idea, and knows no learner that uses it."""
