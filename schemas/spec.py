@@ -261,7 +261,7 @@ class TunerSpec(Handwritten):
         return [p.name for p in self.parameters if p.restart]
 
     @property
-    def lease(self) -> float:
+    def lease_length_s(self) -> float:
         """Seconds for which an exploring arm may be run without a renewal."""
         return self.lease_s if self.lease_s is not None else 3 * self.heartbeat_s
 

@@ -34,7 +34,7 @@ def config_record(tuner: TunerState, scope: ScopeState) -> ConfigRecord:
         incumbent=Configuration(values=scope.incumbent.values, hash=scope.incumbent.hash),
         arms=published_arms(tuner, scope),
         salt=f"{tuner.incarnation}",
-        lease_s=spec.lease,
+        lease_s=spec.lease_length_s,
         published_ms=scope.published_ms,
         features=spec.context.features,
         restart=spec.restart(),

@@ -90,7 +90,7 @@ def _judge(spec: TunerSpec, scope: ScopeState, block: Block) -> bool:
 
 
 def _judge_target(spec: TunerSpec, scope: ScopeState, rewards: list[float | None]) -> None:
-    """Count the incumbent's rounds in a row on the far side of the target, and cross it when there are enough."""
+    """Whether the target counts as achieved: it changes once enough incumbent rounds in a row say otherwise."""
     target = spec.target
     if target is None:
         return
