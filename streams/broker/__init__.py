@@ -2,9 +2,9 @@
 
 from .embedded import EmbeddedBroker
 from .reach import login_remedy, refuses_us, require_broker
+from .reading import HARMLESS, read_table
 from .rights import READ, WRITE, missing_rights
 from .settings import BrokerSettings
-from .table import HARMLESS, read_table
 from .topics import (
     TOPICS,
     Problem,
