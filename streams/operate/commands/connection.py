@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ...broker import BrokerSettings, require_broker
-from ...broker.settings import SECRETS
+from ...broker.settings_sources import SECRETS
 
 _GROUP = "Connection"
 
