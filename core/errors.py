@@ -22,7 +22,8 @@
     ├── AccountsDoNotBalance (RuntimeError)   report it: a fault of ours, the process must end
     ├── BrokerUnreachable (ConnectionError)   start the broker, or name the right address
     ├── TopicsInvalid (RuntimeError)          create or mend the topics that the message names
-    └── TopicRecreated (RuntimeError)         adopt the new topic, or bring back the old one
+    ├── TopicRecreated (RuntimeError)         adopt the new topic, or bring back the old one
+    └── CommandFailed                         do what the message says: a command line's, with its exit code
 
 Where the original library raised a class of the standard library, ours inherits it, so code written for it still works.
 """
@@ -135,3 +136,15 @@ class TopicRecreated(OppertuneError, RuntimeError):
         )
         self.topic = topic
         self.partition = partition
+
+
+class CommandFailed(OppertuneError):
+    """A command of the command line could not do its work; the message says what to do.
+
+    Attributes:
+        code: The exit code to end with.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code

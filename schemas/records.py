@@ -1,6 +1,7 @@
 """What the worker writes beside state and configurations: rounds, the journal, dead letters."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -117,3 +118,12 @@ class DeadLetterHeaders(BaseModel):
     def to_headers(self) -> list[tuple[str, bytes]]:
         """The headers as Kafka carries them, all text."""
         return [(name, str(value).encode()) for name, value in self.model_dump().items() if value != ""]
+
+    @classmethod
+    def from_headers(cls, headers: Iterable[tuple[str, bytes]]) -> Self:
+        """A dead letter's headers from a record of its topic.
+
+        Raises:
+            ValidationError: They are not those of a dead letter: the record is somebody else's.
+        """
+        return cls.model_validate({name: value.decode(errors="replace") for name, value in headers})

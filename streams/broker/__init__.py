@@ -2,19 +2,12 @@
 
 from .embedded import EmbeddedBroker
 from .reach import login_remedy, refuses_us, require_broker
+from .reading import HARMLESS, read_table
 from .rights import READ, WRITE, missing_rights
 from .settings import BrokerSettings
-from .table import HARMLESS, read_table
-from .topics import (
-    TOPICS,
-    Problem,
-    check_topics,
-    create_topics,
-    delete_topics,
-    partition_count,
-    topic_ids,
-    touch_topics,
-)
+from .topic_admin import create_topics, delete_topics, partition_count, topic_ids, touch_topics
+from .topic_check import Problem, check_topics
+from .topics import TOPICS
 
 __all__ = [
     "HARMLESS",

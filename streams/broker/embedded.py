@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException, Producer
 
 from ...core.errors import BrokerUnreachable
 from .settings import DEFAULT_PREFIX, BrokerSettings
-from .topics import touch_topics
+from .topic_admin import touch_topics
 
 _START_TIMEOUT_S = 10.0
 

@@ -1,13 +1,13 @@
 """Is a broker there? Asked before anything else, so that the answer is a sentence and not a time-out."""
 
-from time import monotonic
-
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from ...core.deadline import Deadline
 from ...core.errors import BrokerUnreachable, InvalidArgument
 from . import error_codes
-from .settings import ENV_PREFIX, BrokerSettings
+from .settings import BrokerSettings
+from .settings_sources import ENV_PREFIX
 
 # Their public names: confluent-kafka marks errors of the client, and not of the broker, with an underscore.
 _DOWN = error_codes.ALL_BROKERS_DOWN
@@ -36,13 +36,13 @@ def require_broker(settings: BrokerSettings, *, timeout_s: float = 5.0) -> None:
         admin = AdminClient(settings.confluent() | {"error_cb": errors.append, "log_level": 0})
     except KafkaException as error:
         raise InvalidArgument(f"a setting of the connection to Kafka is wrong: {error.args[0].str()}") from error
-    deadline = monotonic() + timeout_s
+    deadline = Deadline(timeout_s)
     while True:
         try:
-            admin.list_topics(timeout=min(max(deadline - monotonic(), 0.01), _TRY_S))
+            admin.list_topics(timeout=max(deadline.remaining(_TRY_S), 0.01))
         except KafkaException as error:
             admin.poll(0)
-            if monotonic() < deadline and not any(map(refuses_us, errors)):
+            if not deadline.passed and not any(map(refuses_us, errors)):
                 continue
             why, remedy = _explain(errors, settings, timeout_s)
             raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap} ({why}). {remedy}") from error

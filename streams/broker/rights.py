@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient, ConsumerGroupDescription, TopicDescription
 
 from .settings import BrokerSettings
-from .topics import Problem
+from .topic_check import Problem
 
 READ, WRITE = AclOperation.READ, AclOperation.WRITE
 

@@ -3,7 +3,6 @@
 import logging
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -13,12 +12,12 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    create_model,
     field_validator,
     model_validator,
 )
 
 from ...core.errors import InvalidArgument
+from .settings_sources import ENV_CONFIG, ENV_PREFIX, SECRETS, from_environment, from_file, with_secrets
 
 if TYPE_CHECKING:
     import ssl
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 DEFAULT_BOOTSTRAP = "localhost:9092"
 DEFAULT_PREFIX = "oppertune."
-ENV_PREFIX = "OPPERTUNE_"
-ENV_CONFIG = "OPPERTUNE_CONFIG"
 
 _log = logging.getLogger("oppertune.kafka")
 
@@ -38,14 +35,10 @@ _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,200}")  # what Kafka takes in a topic's 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 
-SECRETS = ("sasl_password", "ssl_key_password", "oauth_client_secret")
-"""Fields that are never printed; each may come from a file named by the field with ``_file`` behind it."""
-
-_OURS = {
+_FIELDS = {
     "bootstrap.servers": "bootstrap",
     "security.protocol": "security_protocol",
     "sasl.mechanism": "sasl_mechanism",
-    "sasl.mechanisms": "sasl_mechanism",
     "sasl.username": "sasl_username",
     "sasl.password": "sasl_password",
     "sasl.oauthbearer.token.endpoint.url": "oauth_token_url",
@@ -149,8 +142,9 @@ class BrokerSettings(BaseModel):
     @field_validator("librdkafka")
     @classmethod
     def _has_no_field_of_its_own(cls, given: dict[str, str]) -> dict[str, str]:
-        for name in given.keys() & _OURS.keys():
-            raise ValueError(f"give {_OURS[name]} instead of librdkafka's {name}, which would not reach Faust")
+        fields = _FIELDS | {"sasl.mechanisms": "sasl_mechanism"}  # librdkafka takes both names
+        for name in given.keys() & fields.keys():
+            raise ValueError(f"give {fields[name]} instead of librdkafka's {name}, which would not reach Faust")
         return given
 
     @model_validator(mode="after")
@@ -192,10 +186,10 @@ class BrokerSettings(BaseModel):
         """
         named = os.environ.get(ENV_CONFIG)
         path = config or (Path(named) if named else None)
-        values = _from_file(path) if path is not None else {}
-        values |= _from_environment()
+        values = from_file(path) if path is not None else {}
+        values |= from_environment(_NAMES)
         values |= {name: value for name, value in given.items() if value is not None}
-        settings = cls(**_with_secrets(values))
+        settings = cls(**with_secrets(values))
         if settings.embedded:  # it knows no login: that of the environment is another broker's
             return cls(settings.bootstrap, settings.prefix, embedded=True)
         return settings
@@ -239,7 +233,7 @@ class BrokerSettings(BaseModel):
         if self.ssl_certificate is not None:
             try:
                 context.load_cert_chain(
-                    self.ssl_certificate, self.ssl_key, password=lambda: _plain(self.ssl_key_password) or ""
+                    self.ssl_certificate, self.ssl_key, password=lambda: _plain(self.ssl_key_password or "")
                 )
             except (ssl.SSLError, OSError) as error:
                 raise InvalidArgument(
@@ -266,23 +260,12 @@ class BrokerSettings(BaseModel):
     def _security(self) -> dict[str, Any]:
         if self.protocol == "PLAINTEXT":
             return {}
-        named = {
+        given = {name: getattr(self, field) for name, field in _FIELDS.items()} | {
             "security.protocol": self.protocol,
-            "sasl.mechanism": self.sasl_mechanism,
-            "sasl.username": self.sasl_username,
-            "sasl.password": _plain(self.sasl_password),
             "sasl.oauthbearer.method": "oidc" if self.sasl_mechanism == "OAUTHBEARER" else None,
-            "sasl.oauthbearer.token.endpoint.url": self.oauth_token_url,
-            "sasl.oauthbearer.client.id": self.oauth_client_id,
-            "sasl.oauthbearer.client.secret": _plain(self.oauth_client_secret),
-            "sasl.oauthbearer.scope": self.oauth_scope,
-            "ssl.ca.location": self.ssl_ca,
-            "ssl.certificate.location": self.ssl_certificate,
-            "ssl.key.location": self.ssl_key,
-            "ssl.key.password": _plain(self.ssl_key_password),
             "ssl.endpoint.identification.algorithm": None if self.ssl_verify_hostname else "none",
         }
-        return {name: str(value) for name, value in named.items() if value is not None}
+        return {name: _plain(value) for name, value in given.items() if value is not None}
 
     def producer(self) -> dict[str, Any]:
         """A producer whose records land where Java's would."""
@@ -309,52 +292,12 @@ class BrokerSettings(BaseModel):
         }
 
 
-def _plain(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret is not None else None
+def _plain(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _reason(error: OSError) -> str:
     return getattr(error, "reason", None) or error.strerror or type(error).__name__
-
-
-def _from_file(path: Path) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidArgument(f"cannot read the settings in {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"the settings in {path} are no TOML: {error}") from None  # its text shows no values
-
-
-def _from_environment() -> dict[str, Any]:
-    """Fields that the environment names, as text; imports late what would cost every client 50 ms."""
-    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
-    from pydantic_settings.exceptions import SettingsError
-
-    class Environment(BaseSettings):
-        model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True)
-
-    kinds: dict[str, Any] = dict.fromkeys(_NAMES, (str | None, None)) | {"librdkafka": (dict[str, str] | None, None)}
-    try:
-        return EnvSettingsSource(create_model("Environment", __base__=Environment, **kinds))()
-    except SettingsError as error:
-        raise InvalidArgument(f"{ENV_PREFIX}LIBRDKAFKA must be a JSON object of librdkafka's settings") from error
-
-
-def _with_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields, with secrets read from the files that are named instead of them."""
-    fields = dict(values)
-    for name in SECRETS:
-        path = fields.pop(f"{name}_file", None)
-        if path is None or fields.get(name) is not None:
-            continue
-        try:
-            fields[name] = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidArgument(f"{name}_file: cannot read {path}: {getattr(error, 'strerror', error)}") from error
-    return fields
 
 
 def _explain(error: ValidationError) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from ..broker import EmbeddedBroker
-from .outputs import Broker
+from .outputs import BrokerStarted
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def run_broker(prefix: str, console: Console, *, as_json: bool) -> None:
     """Run the embedded broker until SIGINT or SIGTERM."""
     with until_told() as stop, EmbeddedBroker(prefix=prefix) as broker:
         if as_json:
-            Broker(bootstrap=broker.bootstrap, prefix=prefix).show()
+            BrokerStarted(bootstrap=broker.bootstrap, prefix=prefix).show()
         else:
             console.print(f"embedded broker at [bold]{broker.bootstrap}[/bold], in memory, until Ctrl-C")
             console.print(f"a worker for it:  oppertune worker --embedded --bootstrap {broker.bootstrap}")

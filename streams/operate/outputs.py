@@ -7,15 +7,16 @@ Fields are added, not changed or taken away, within a major version of oppertune
 import json
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from ...schemas.spec import TunerSpec
 from ...schemas.state import Incumbent, Suspension
+from .steering.verbs import VERBS
 
-Values = dict[str, str | int | float]
-Context = dict[str, Any]
+ShownValues = dict[str, str | int | float]
+ShownContext = dict[str, Any]
 
 
 class Output(BaseModel):
@@ -29,7 +30,7 @@ class Output(BaseModel):
         sys.stdout.flush()
 
 
-class Broker(Output):
+class BrokerStarted(Output):
     """``oppertune broker``: where it is."""
 
     bootstrap: str
@@ -63,15 +64,19 @@ class SpecWritten(Output):
     file: str
 
 
+_NOT_SENT = ("validated", "nothing")
+"""What is done where no command is sent: by ``tuner apply --dry-run``, and where there is nothing to do."""
+
+
 class Done(Output):
-    """``oppertune tuner apply|delete|pause|resume|reset``: what was done."""
+    """``oppertune tuner apply`` and the other verbs: what was done."""
 
     tuner: str
-    done: Literal["applied", "validated", "deleted", "paused", "resumed", "reset", "nothing"]
+    done: Annotated[str, WithJsonSchema({"type": "string", "enum": [*(v.done for v in VERBS.values()), *_NOT_SENT]})]
     incarnation: int | None = Field(None, description="changes whenever the tuner begins to learn anew")
 
 
-class Listed(BaseModel):
+class ListedTuner(BaseModel):
     """A tuner of a list."""
 
     tuner: str
@@ -85,10 +90,10 @@ class Listed(BaseModel):
 class TunerList(Output):
     """``oppertune tuner list``."""
 
-    tuners: list[Listed]
+    tuners: list[ListedTuner]
 
 
-class Instance(BaseModel):
+class ShownInstance(BaseModel):
     """An instance that said it is here."""
 
     instance: str
@@ -99,17 +104,17 @@ class Instance(BaseModel):
 class Confirming(BaseModel):
     """A confirmation under way."""
 
-    candidate: Values
+    candidate: ShownValues
     left: int = Field(description="rounds that are still to be played")
     candidate_rewards: list[float]
     incumbent_rewards: list[float]
 
 
-class Scope(BaseModel):
+class ShownScope(BaseModel):
     """A context of a tuner."""
 
     scope: str
-    context: Context | None
+    context: ShownContext | None
     round: int
     open: str | None = Field(description="id of the open request")
     waiting_for: str = Field(description="why it does not go on right now, in a sentence")
@@ -121,10 +126,10 @@ class Scope(BaseModel):
     last_reward: float | None
     rewards: list[float] = Field(description="of the last rounds, oldest first")
     outcomes: dict[str, int]
-    instances: list[Instance]
+    instances: list[ShownInstance]
 
 
-class Shown(Output):
+class ShownTuner(Output):
     """``oppertune tuner show``."""
 
     tuner: str
@@ -135,14 +140,14 @@ class Shown(Output):
     incarnation: int | None
     lag: int = Field(description="events of the tuner's partition that are not applied; transaction markers count")
     applied_ms: int = Field(description="partition time when its state was last written")
-    scopes: list[Scope]
+    scopes: list[ShownScope]
 
 
-class Best(BaseModel):
+class BestOfContext(BaseModel):
     """A context's incumbent."""
 
-    context: Context | None
-    values: Values
+    context: ShownContext | None
+    values: ShownValues
     reward: float | None
     confirmed: bool = Field(description="false: the declared values")
     since_round: int
@@ -152,28 +157,28 @@ class BestList(Output):
     """``oppertune tuner best``."""
 
     tuner: str
-    incumbents: list[Best]
+    incumbents: list[BestOfContext]
 
 
-class Happening(Output):
+class WatchEvent(Output):
     """``oppertune watch``: one line each."""
 
     what: Literal["round", "incumbent", "status", "dead_letter", "broker"]
     time_ms: int = 0
     tuner: str = ""
-    context: Context | None = None
+    context: ShownContext | None = None
     round: int | None = None
     kind: str | None = None
     outcome: str = ""
     reward: float | None = None
-    values: Values = {}
-    changed: Values = Field({}, description="values that are others than in the context's round before")
+    values: ShownValues = {}
+    changed: ShownValues = Field({}, description="values that are others than in the context's round before")
     status: str = ""
     place: str = Field("", description="name of a dead letter")
     said: str = ""
 
 
-class ListedLetter(BaseModel):
+class ListedDeadLetter(BaseModel):
     """A dead letter of a list."""
 
     place: str = Field(description="partition:offset, its name")
@@ -187,14 +192,14 @@ class ListedLetter(BaseModel):
     size: int
 
 
-class LetterList(Output):
+class DeadLetterList(Output):
     """``oppertune dead-letters list``."""
 
     reasons: dict[str, int] = Field(description="how many there are of each reason, shown or not")
-    letters: list[ListedLetter]
+    letters: list[ListedDeadLetter]
 
 
-class ShownLetter(ListedLetter, Output):
+class ShownDeadLetter(ListedDeadLetter, Output):
     """``oppertune dead-letters show``."""
 
     partition: int
@@ -213,41 +218,37 @@ class Exported(Output):
     rounds: int
 
 
-class Side(BaseModel):
+class DemoSide(BaseModel):
     """One configuration of the demo, measured."""
 
     model_config = ConfigDict(extra="allow")
 
 
-class Demo(Output):
+class DemoResult(Output):
     """``oppertune demo``."""
 
     model_config = ConfigDict(extra="allow")
 
     rounds: int
     picture: str
-    contexts: dict[str, Side]
+    contexts: dict[str, DemoSide]
 
 
 OUTPUTS: dict[str, type[Output]] = {
-    "broker": Broker,
+    "broker": BrokerStarted,
     "topics-create": TopicsCreated,
     "topics-check": TopicsChecked,
     "topics-adopt": TopicAdopted,
     "tuner-init": SpecWritten,
-    "tuner-apply": Done,
-    "tuner-delete": Done,
-    "tuner-pause": Done,
-    "tuner-resume": Done,
-    "tuner-reset": Done,
+    **{f"tuner-{word}": Done for word in VERBS},
     "tuner-list": TunerList,
-    "tuner-show": Shown,
+    "tuner-show": ShownTuner,
     "tuner-best": BestList,
-    "watch": Happening,
-    "dead-letters-list": LetterList,
-    "dead-letters-show": ShownLetter,
+    "watch": WatchEvent,
+    "dead-letters-list": DeadLetterList,
+    "dead-letters-show": ShownDeadLetter,
     "export": Exported,
-    "demo": Demo,
+    "demo": DemoResult,
 }
 """By command, words joined by hyphens."""
 

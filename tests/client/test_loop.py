@@ -20,7 +20,7 @@ from oppertune.core.values import Categorical, Integer, Real
 from oppertune.schemas import Command, RoundRecord
 from oppertune.streams.broker import BrokerSettings, EmbeddedBroker
 from oppertune.streams.client import OfflineClient, TunerClient, TuningLoop
-from oppertune.streams.operate.ask import ask
+from oppertune.streams.operate.steering.send import send
 
 SNIPPETS = Path(__file__).parents[1] / "data" / "snippets"  # as text: a formatter would change them
 POOL = {"pool": 10}
@@ -261,7 +261,7 @@ def test_the_guides_application_monitor_and_reward_function_are_tuned_by_a_worke
         "heartbeat_s": 1,
     }
     apply = Command(v=1, id="1", kind="apply", tuner="database", author="test", spec=spec)
-    assert ask(fleet, apply, timeout_s=25).state is not None
+    assert send(fleet, apply, timeout_s=25) is not None
     app = Application()
     here = {"workload_type": "oltp", "time_of_day": "morning", "user_load": "light"}
     client = TunerClient(

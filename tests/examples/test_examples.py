@@ -22,7 +22,7 @@ from oppertune.core.summary import Summary
 from oppertune.schemas.records import RoundRecord
 from oppertune.streams.broker import partition_count
 from oppertune.streams.client import OfflineClient, TunerClient
-from oppertune.streams.operate.specs import read_spec
+from oppertune.streams.operate.specs.file import read_spec
 
 FILES = {
     p.relative_to(EXAMPLES).as_posix() for p in EXAMPLES.rglob("*") if p.is_file() and "__pycache__" not in p.parts

@@ -10,10 +10,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from kafkas import unique_prefix
-from oppertune.streams.operate.codes import CommandFailed, ExitCode
+from oppertune.core.errors import CommandFailed
 from oppertune.streams.operate.demo import run_demo
+from oppertune.streams.operate.exit_codes import ExitCode
 from oppertune.streams.operate.main import app
-from oppertune.streams.operate.specs import read_spec
+from oppertune.streams.operate.specs.file import read_spec
 
 COMMANDS = [
     ["demo"], ["worker"], ["broker"], ["topics", "create"], ["topics", "check"], ["topics", "adopt"],

@@ -20,19 +20,18 @@ from rich.console import Console
 
 from kafkas import ROOT, free_port, unique_prefix, wait_for
 from operate.conftest import OPPERTUNE
-from oppertune.core.errors import BrokerUnreachable
+from oppertune.core.errors import BrokerUnreachable, CommandFailed
 from oppertune.schemas import ConfigRecord
 from oppertune.schemas.events import Command
 from oppertune.schemas.keys import partition_of
 from oppertune.schemas.state import Incumbent
 from oppertune.streams import worker as worker_package
-from oppertune.streams.broker import BrokerSettings, delete_topics, read_table
-from oppertune.streams.operate import ask as asking
-from oppertune.streams.operate import states
-from oppertune.streams.operate.codes import CommandFailed, ExitCode
-from oppertune.streams.operate.outputs import Shown
-from oppertune.streams.operate.render import list_table, show
-from oppertune.streams.operate.states import TunerView
+from oppertune.streams.broker import BrokerSettings, delete_topics, read_table, reading
+from oppertune.streams.operate.exit_codes import ExitCode
+from oppertune.streams.operate.outputs import ShownTuner
+from oppertune.streams.operate.reading.tuners import TunerView, read_tuners
+from oppertune.streams.operate.reporting.tuner_text import list_table, show
+from oppertune.streams.operate.steering import send as sending
 from oppertune.streams.worker import WorkerSettings
 from world import World, spec
 
@@ -198,7 +197,7 @@ class TestListShowDelete:
         named = {"tuner": "keys", "status": "parked", "algorithm": "auto"}
         assert row == named | {"instances": 0, "rounds": 0, "reward": None}
         shown = one_line(call("tuner", "show", "keys", "--json").out)
-        assert shown.keys() == set(Shown.model_fields)
+        assert shown.keys() == set(ShownTuner.model_fields)
         assert shown["spec"]["parameters"][0]["name"] == "pool"
         assert [s["incumbent"]["values"] for s in shown["scopes"]] == [{"pool": 10}]
         assert "by ada: why not" in " ".join(call("tuner", "show", "keys").out.split())
@@ -398,12 +397,12 @@ class TestABrokerThatIsNotThere:
             raise KafkaException(KafkaError(code))
 
         delete = Command(v=1, id="1", kind="delete", tuner="any", author="test")
-        monkeypatch.setattr(states, "read_table", failing)
+        monkeypatch.setattr(reading, "start_of_last", failing)
         with pytest.raises(BrokerUnreachable, match=re.escape(KafkaError(code).str())):
-            states.read_tuners(workerless)
-        monkeypatch.setattr(asking, "_publish", failing)
+            read_tuners(workerless, "any")
+        monkeypatch.setattr(sending, "_publish", failing)
         with pytest.raises(BrokerUnreachable, match=re.escape(workerless.bootstrap)):
-            asking.ask(workerless, delete, timeout_s=1)
+            sending.send(workerless, delete, timeout_s=1)
 
     @pytest.mark.parametrize("arguments", [["-b", " "], ["--prefix", "a b"]])
     def test_settings_that_cannot_be(self, call, arguments):

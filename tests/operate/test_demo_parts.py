@@ -16,11 +16,11 @@ from oppertune.core.errors import InvalidArgument
 from oppertune.core.values import Categorical
 from oppertune.streams.operate.demo import disk, load, run, workload
 from oppertune.streams.operate.demo.compare import Side, measure_side, p95_ms
+from oppertune.streams.operate.demo.comparison_table import comparison_table
 from oppertune.streams.operate.demo.disk import is_real_disk, pick_work_dir
 from oppertune.streams.operate.demo.load import RATE_PER_S, Load
-from oppertune.streams.operate.demo.table import comparison_table
 from oppertune.streams.operate.demo.workload import PARAMETERS, WRITE_SHARE, OrderStore, SettingRefused
-from oppertune.streams.operate.picture import RoundPoint, lowest_shown, reward_picture, running_median
+from oppertune.streams.operate.reporting.picture import RoundPoint, lowest_shown, reward_picture, running_median
 
 MEMORY = "/dev/shm"  # noqa: S108
 DECLARED = {p.name: p.val for p in PARAMETERS}

@@ -10,13 +10,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oppertune.core.errors import CommandFailed
 from oppertune.core.values import Categorical, Integer, Real
 from oppertune.schemas.spec import Term, TunerSpec
 from oppertune.streams.client import OfflineClient
-from oppertune.streams.operate.codes import CommandFailed, ExitCode
-from oppertune.streams.operate.forms import FORMS, parse_parameter
-from oppertune.streams.operate.init import app_lines, commented_spec
-from oppertune.streams.operate.specs import check_spec, read_spec
+from oppertune.streams.operate.exit_codes import ExitCode
+from oppertune.streams.operate.specs.file import check_spec, read_spec
+from oppertune.streams.operate.specs.short_forms import FORMS, parse_parameter
+from oppertune.streams.operate.specs.template import app_lines, commented_spec
 
 EXAMPLES = {
     "pool_size=10:1..100": Integer("pool_size", 10, 1, 100),

@@ -6,10 +6,12 @@ import pytest
 from rich.console import Console
 
 from oppertune.streams.broker import BrokerSettings
-from oppertune.streams.operate import states
-from oppertune.streams.operate.render import show, show_data
-from oppertune.streams.operate.states import TunerView
-from oppertune.streams.operate.waiting import Standing, waiting_for
+from oppertune.streams.operate.reading import tuners
+from oppertune.streams.operate.reading.partition_progress import PartitionProgress
+from oppertune.streams.operate.reading.tuners import TunerView
+from oppertune.streams.operate.reporting.tuner_json import show_data
+from oppertune.streams.operate.reporting.tuner_text import show
+from oppertune.streams.operate.reporting.waiting import waiting_for
 from world import SPEC, World, running, spec
 
 TARGETED = spec(
@@ -26,7 +28,7 @@ def better_fast(values):
 
 def view(world: World, **where) -> TunerView:
     return TunerView(
-        "checkout", world.tuner(), [world.scope()], standing=Standing(**{"time_ms": world.now_ms, **where})
+        "checkout", world.tuner(), [world.scope()], partition=PartitionProgress(**{"time_ms": world.now_ms, **where})
     )
 
 
@@ -37,7 +39,7 @@ def shown(world: World, *, later_s: float = 0.0, **where) -> str:
 
 
 def waits(world: World) -> str:
-    return waiting_for(world.tuner(), world.scope(), Standing(0, world.now_ms), world.now_ms)
+    return waiting_for(world.tuner(), world.scope(), PartitionProgress(0, world.now_ms), world.now_ms)
 
 
 def test_a_target_is_approached_achieved_nearly_lost_lost_and_achieved_again():
@@ -89,13 +91,13 @@ def test_a_partition_without_a_worker_is_told_until_its_events_are_applied():
 
 
 def test_a_worker_that_catches_up_is_not_taken_for_none(monkeypatch):
-    looks = [Standing(9, 1, applied=4), Standing(5, 1, applied=8)]
-    monkeypatch.setattr(states, "_BETWEEN_LOOKS_S", 0)
-    monkeypatch.setattr(states, "read_tuners", lambda *_: {"checkout": TunerView("checkout", standing=looks.pop(0))})
-    found = states.read_tuner(BrokerSettings(), "checkout")
-    assert (found.standing.lag, found.standing.stalled(10**12)) == (5, False)
-    looks += [Standing(9, 1, applied=4)] * 2
-    assert states.read_tuner(BrokerSettings(), "checkout").standing.stalled(10**12)
+    looks = [PartitionProgress(9, 1, applied=4), PartitionProgress(5, 1, applied=8)]
+    monkeypatch.setattr(tuners, "_BETWEEN_LOOKS_S", 0)
+    monkeypatch.setattr(tuners, "read_tuners", lambda *_: {"checkout": TunerView("checkout", partition=looks.pop(0))})
+    found = tuners.read_tuner(BrokerSettings(), "checkout")
+    assert (found.partition.lag, found.partition.stalled(10**12)) == (5, False)
+    looks += [PartitionProgress(9, 1, applied=4)] * 2
+    assert tuners.read_tuner(BrokerSettings(), "checkout").partition.stalled(10**12)
 
 
 def test_a_suspended_tuner_waits_for_its_operator_until_it_is_resumed():

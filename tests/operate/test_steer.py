@@ -17,12 +17,12 @@ from oppertune.core.values import Categorical, Integer
 from oppertune.schemas.keys import partition_of
 from oppertune.schemas.records import RoundRecord
 from oppertune.streams.client import TunerClient
-from oppertune.streams.operate import export as exporting
-from oppertune.streams.operate.codes import ExitCode
+from oppertune.streams.operate.exit_codes import ExitCode
 from oppertune.streams.operate.outputs import OUTPUTS, schema_text
-from oppertune.streams.operate.picture import RoundPoint, reward_picture
-from oppertune.streams.operate.rounds import sparkline
-from oppertune.streams.operate.watch import line
+from oppertune.streams.operate.reporting import export as exporting
+from oppertune.streams.operate.reporting.picture import RoundPoint, reward_picture
+from oppertune.streams.operate.reporting.tuner_text import sparkline
+from oppertune.streams.operate.reporting.watch_line import watch_line
 
 from .conftest import OPPERTUNE
 
@@ -226,7 +226,7 @@ def test_a_parameter_that_changed_its_type_becomes_text():
             fixed | {"request_id": "r", "outcome": "measured", "values": {"x": value}, "closed_ms": 1}
         )
 
-    columns, rows = exporting.table([closed(1), closed("many")])
+    columns, rows = exporting.columns_and_rows([closed(1), closed("many")])
     assert "value.x" in columns
     assert exporting._column([r["value.x"] for r in rows]) == ["1", "many"]
     assert exporting._column([1, 2.5, None]) == [1.0, 2.5, None]
@@ -282,11 +282,13 @@ def test_lines_for_people_name_what_changed():
     output = OUTPUTS["watch"]
     closed = {"tuner": "shop", "round": 3, "time_ms": int(time.time() * 1000), "context": {"region": "eu"}}
     said = [
-        line(output(what="round", kind="explore", outcome="measured", reward=0.5, changed={"pool": 20}, **closed)),
-        line(output(what="incumbent", reward=0.5, values={"pool": 20}, **closed)),
-        line(output(what="status", tuner="shop", status="tuning", said="lost again: tuning resumes")),
-        line(output(what="dead_letter", tuner="shop", said="not_json: no", place="1:2")),
-        line(output(what="broker", said="no broker answers")),
+        watch_line(
+            output(what="round", kind="explore", outcome="measured", reward=0.5, changed={"pool": 20}, **closed)
+        ),
+        watch_line(output(what="incumbent", reward=0.5, values={"pool": 20}, **closed)),
+        watch_line(output(what="status", tuner="shop", status="tuning", said="lost again: tuning resumes")),
+        watch_line(output(what="dead_letter", tuner="shop", said="not_json: no", place="1:2")),
+        watch_line(output(what="broker", said="no broker answers")),
     ]
     for text, part in zip(
         map(str, said),

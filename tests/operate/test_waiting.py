@@ -3,7 +3,8 @@
 import pytest
 
 from oppertune.schemas.state import PartitionOffsets, SourceState
-from oppertune.streams.operate.waiting import Standing, ago, standing, waiting_for
+from oppertune.streams.operate.reading.partition_progress import PartitionProgress, partition_progress
+from oppertune.streams.operate.reporting.waiting import ago, waiting_for
 from world import World, spec
 
 
@@ -17,7 +18,7 @@ def world():
 
 def said(world, *, later_s=0.0, where=None):
     now_ms = world.now_ms + int(later_s * 1000)
-    return waiting_for(world.tuner(), world.scope(), where or Standing(0, now_ms), now_ms)
+    return waiting_for(world.tuner(), world.scope(), where or PartitionProgress(0, now_ms), now_ms)
 
 
 def test_nobody_is_present_until_somebody_is(world):
@@ -52,20 +53,23 @@ def test_events_that_nobody_applies_wait_for_a_worker(world):
     world.here()
     world.fold()
     then = world.now_ms
-    assert said(world, where=Standing(3, then), later_s=5).startswith("an instance")
-    assert said(world, where=Standing(3, then), later_s=20) == "no worker: 3 events wait, and none was applied for 20 s"
-    assert said(world, where=Standing(0, then), later_s=20).startswith("an instance")
-    moving = Standing(3, then, moving=True)
+    assert said(world, where=PartitionProgress(3, then), later_s=5).startswith("an instance")
+    assert (
+        said(world, where=PartitionProgress(3, then), later_s=20)
+        == "no worker: 3 events wait, and none was applied for 20 s"
+    )
+    assert said(world, where=PartitionProgress(0, then), later_s=20).startswith("an instance")
+    moving = PartitionProgress(3, then, moving=True)
     assert said(world, where=moving, later_s=20) == "a worker that catches up: 3 events wait, it is 20 s behind"
 
 
 def test_lag_is_what_lies_between_the_ends_and_what_was_applied():
     sources = {"contexts": SourceState(next=10), "metrics": SourceState(next=5), "commands": SourceState(next=1)}
     offsets = PartitionOffsets(v=1, partition=0, partitions=4, sources=sources, time_ms=99)
-    found = standing(offsets, {"contexts": 10, "metrics": 9, "commands": 2})
+    found = partition_progress(offsets, {"contexts": 10, "metrics": 9, "commands": 2})
     assert (found.lag, found.time_ms, found.by_source) == (5, 99, {"contexts": 0, "metrics": 4, "commands": 1})
     assert found.applied == 16
-    unknown = standing(None, {"contexts": 2, "metrics": 1})
+    unknown = partition_progress(None, {"contexts": 2, "metrics": 1})
     assert (unknown.lag, unknown.stalled(10**12)) == (3, False)
 
 

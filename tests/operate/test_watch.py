@@ -8,12 +8,13 @@ import pytest
 from confluent_kafka import Producer
 
 from kafkas import unique_prefix, wait_for
-from oppertune.schemas import ConfigRecord, RoundRecord
+from oppertune.schemas import ConfigRecord, DeadLetterHeaders, RoundRecord
 from oppertune.schemas.keys import partition_of
 from oppertune.streams.broker import BrokerSettings, create_topics
-from oppertune.streams.operate import watch
-from oppertune.streams.operate.codes import ExitCode
-from oppertune.streams.operate.watch import happenings, line
+from oppertune.streams.operate.exit_codes import ExitCode
+from oppertune.streams.operate.reading import watch
+from oppertune.streams.operate.reading.watch import watch_events
+from oppertune.streams.operate.reporting.watch_line import watch_line
 
 NOW_MS = 1_700_000_000_000
 
@@ -57,8 +58,11 @@ class Writer:
         self.write("configs", tuner, config(status, tuner=tuner).to_bytes())
 
     def letter(self, tuner="shop", detail="no JSON", reason="not_json"):
-        headers = {"reason": reason, "detail": detail, "tuner": tuner, "disposition": "dead_letter"}
-        self.write("dead-letters", tuner, b"?", headers)
+        headers = DeadLetterHeaders(
+            reason=reason, detail=detail, tuner=tuner, disposition="dead_letter", topic="metrics", partition=0,
+            offset=7, timestamp_ms=NOW_MS, size=1,
+        )  # fmt: skip
+        self.write("dead-letters", tuner, b"?", headers.to_headers())
 
 
 class Following:
@@ -66,7 +70,7 @@ class Following:
 
     def __init__(self, settings, name="shop"):
         self.stop, self.told = threading.Event(), []
-        self.begun = happenings(settings, name, self.stop, last=1000)
+        self.begun = watch_events(settings, name, self.stop, last=1000)
         self.thread = threading.Thread(target=lambda: self.told.extend(self.begun), daemon=True)
 
     def __enter__(self):
@@ -79,9 +83,7 @@ class Following:
         assert not self.thread.is_alive(), "it ends when it is told"
 
     def until(self, number):
-        return wait_for(
-            lambda: self.told if len(self.told) >= number else None, f"{number} happenings: {self.told}", 25
-        )
+        return wait_for(lambda: self.told if len(self.told) >= number else None, f"{number} events: {self.told}", 25)
 
 
 @pytest.fixture
@@ -129,7 +131,7 @@ def test_what_others_wrote_does_nothing_to_a_terminal(writer):
     with Following(writer.settings) as following:
         writer.letter(detail="\x1b[2J gone")
         [letter] = following.until(1)
-    shown = str(line(letter))
+    shown = str(watch_line(letter))
     assert "\x1b" not in shown
     assert r"\x1b[2J gone" in shown
     assert f"oppertune dead-letters show {letter.place}" in shown

@@ -16,7 +16,7 @@ from oppertune.schemas import TunerSpec
 from oppertune.schemas.export import RECORDS
 from oppertune.streams.broker import BrokerSettings
 from oppertune.streams.operate.main import app
-from oppertune.streams.operate.specs import read_spec
+from oppertune.streams.operate.specs.file import read_spec
 from repository.documents import ROOT, Block
 
 SPEC = {"name": "t", "parameters": [{"name": "p", "type": "integer", "val": 1, "min": 0, "max": 9}]}

@@ -8,7 +8,7 @@ import yaml
 
 from kafkas import ROOT
 from oppertune.streams.broker import BrokerSettings
-from oppertune.streams.operate.codes import ExitCode
+from oppertune.streams.operate.exit_codes import ExitCode
 from oppertune.streams.worker.exits import ExitCode as WorkerExitCode
 from oppertune.streams.worker.health import WORDS
 from oppertune.streams.worker.metrics import METRICS

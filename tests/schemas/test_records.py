@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from oppertune.schemas import ContextEvent, MetricEvent, TunerSpec, reduce_context
+from oppertune.schemas import ContextEvent, DeadLetterHeaders, MetricEvent, TunerSpec, reduce_context
 from oppertune.schemas.export import RECORDS, schema_text
 from oppertune.schemas.keys import murmur2, partition_of, request_id, scope_key, state_scope_key, tuner_of, values_hash
 
@@ -153,3 +153,20 @@ def test_a_request_id_depends_on_all_that_names_it():
 def test_a_configurations_hash_does_not_depend_on_order():
     assert values_hash({"a": 1, "b": 2.5}) == values_hash({"b": 2.5, "a": 1})
     assert values_hash({"a": 1}) != values_hash({"a": 2})
+
+
+def test_the_headers_of_a_dead_letter_are_read_as_they_were_written():
+    headers = DeadLetterHeaders(
+        reason="not_json",
+        detail="no JSON: é",
+        disposition="dead_letter",
+        topic="metrics",
+        partition=3,
+        offset=17,
+        timestamp_ms=1,
+        size=5,
+    )
+    assert DeadLetterHeaders.from_headers(headers.to_headers()) == headers
+    assert DeadLetterHeaders.from_headers([*headers.to_headers(), ("trace", b"\xff")]) == headers
+    with pytest.raises(ValidationError):
+        DeadLetterHeaders.from_headers([("reason", b"somebody else's")])

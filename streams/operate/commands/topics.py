@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
+from ....core.errors import CommandFailed
 from ...broker import BrokerSettings, Problem, check_topics, create_topics
-from ..codes import CommandFailed, ExitCode
-from ..connection import connected
-from ..console import AsJson, out, report
+from ..console import out, report
+from ..exit_codes import ExitCode
 from ..outputs import TopicAdopted, TopicsChecked, TopicsCreated
+from .connection import connected
+from .options import AsJson
 
 topics = typer.Typer(no_args_is_help=True, help="Create and check the topics that everything runs on.")
 

@@ -1,32 +1,39 @@
 """``oppertune tuner``: say what is tuned, see how it goes, and steer it."""
 
-import getpass
 import shlex
 import time
-import uuid
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
-from ....schemas.base import explain
+from ....core.errors import CommandFailed
 from ....schemas.events import Command
 from ...broker import BrokerSettings, require_broker
-from ..ask import Answer, ask
-from ..codes import CommandFailed, ExitCode
-from ..connection import connected
-from ..console import AsJson, Author, Name, Reason, Timeout, err, out, report
-from ..forms import FORMS
+from ..console import err, out, report
+from ..exit_codes import ExitCode
 from ..outputs import Done, SpecWritten
-from ..render import best, best_data, list_data, list_table, show, show_data
-from ..rounds import read_rounds
-from ..states import TunerView, read_tuner, read_tuners
+from ..reading.rounds import read_rounds
+from ..reading.tuners import TunerView, read_tuner, read_tuners
+from ..reporting.tuner_json import best_data, list_data, show_data
+from ..reporting.tuner_text import best, list_table, show
+from ..specs.short_forms import FORMS
+from ..steering.send import new_command, send
+from ..steering.verbs import VERBS, Verb
+from .connection import connected
+from .options import AsJson, Author, Name, Reason, Timeout
 
 tuner = typer.Typer(no_args_is_help=True, help="Say what is tuned, see how it goes, and steer it.")
 
+
+def _example(verb: Verb) -> str:
+    return f"Example: oppertune tuner {verb.word} {verb.example}"
+
+
 _SHOWN_REWARDS = 40
+"""Bars of the line of rewards: they fit half a terminal."""
+
 _LOOKED_AT = 2_000
 """Records of the topic of rounds that are looked at for the last rewards: other tuners' are among them."""
 
@@ -55,7 +62,7 @@ def tuner_init(
     as_json: AsJson = False,
 ) -> None:
     """Write a tuner spec to begin with, all that it may say explained. Without parameters, it asks for them."""
-    from ..init import STDOUT, init
+    from ..specs.init import STDOUT, init
 
     if as_json and output == STDOUT:
         raise CommandFailed("--json and the spec cannot both go to standard output", ExitCode.USAGE)
@@ -68,7 +75,7 @@ def tuner_init(
         report(SpecWritten(tuner=spec.name, file=str(file)), sentence, as_json=as_json)
 
 
-@tuner.command("apply", epilog="Example: oppertune tuner apply checkout.yaml --reason 'try larger pools'")
+@tuner.command("apply", help=VERBS["apply"].help, epilog=_example(VERBS["apply"]))
 @connected(require=False)
 def tuner_apply(
     file: Annotated[Path, typer.Argument(help="a tuner spec, YAML or JSON")],
@@ -80,104 +87,74 @@ def tuner_apply(
     reason: Reason = "",
     as_json: AsJson = False,
 ) -> None:
-    """Apply a spec: a new tuner, or a changed one, which starts learning anew.
-
-    Validates, publishes, and waits until a worker has taken it up (exit code 0), refused it (6), or none answered (5).
-    """
-    from ..specs import read_spec
+    """The one verb that makes a tuner: it takes a spec, and a broker only where it is meant."""
+    from ..specs.file import read_spec
 
     spec, written = read_spec(file)
     if dry_run:
         report(Done(tuner=spec.name, done="validated"), f"{file} is valid: tuner {spec.name}", as_json=as_json)
         return
     require_broker(settings)
-    answer = _command(settings, _new_command("apply", spec.name, author, reason, written), timeout)
-    report(
-        Done(tuner=spec.name, done="applied", incarnation=_incarnation(answer)),
-        f"tuner {spec.name} is applied; see it with: oppertune tuner show {spec.name}",
-        as_json=as_json,
-    )
+    verb = VERBS["apply"]
+    command = new_command(verb, spec.name, author=author, reason=reason, spec=written)
+    _carry_out(settings, verb, command, timeout_s=timeout, as_json=as_json)
 
 
-@tuner.command("delete", epilog="Example: oppertune tuner delete checkout --reason 'service is retired'")
-@connected
-def tuner_delete(
-    name: Name,
-    *,
-    settings: BrokerSettings,
-    timeout: Timeout = 15.0,
-    author: Author = "",
-    reason: Reason = "",
-    as_json: AsJson = False,
-) -> None:
-    """Delete a tuner and all it learned: its apps return to their declared defaults."""
-    _must_exist(settings, name)
-    _command(settings, _new_command("delete", name, author, reason), timeout)
-    report(Done(tuner=name, done="deleted"), f"tuner {name} is deleted", as_json=as_json)
+def _add_verb(verb: Verb) -> None:
+    """Add the command of a verb for a tuner that is there."""
+
+    def steer(
+        name: Name,
+        *,
+        settings: BrokerSettings,
+        timeout: Timeout = 15.0,
+        author: Author = "",
+        reason: Reason = "",
+        as_json: AsJson = False,
+    ) -> None:
+        state = _must_exist(settings, name).state
+        if state is not None and not verb.is_needed(state):
+            report(Done(tuner=name, done="nothing"), verb.not_needed.format(name=name), as_json=as_json)
+            return
+        command = new_command(verb, name, author=author, reason=reason)
+        _carry_out(settings, verb, command, timeout_s=timeout, as_json=as_json)
+
+    def steer_if_sure(
+        name: Name,
+        *,
+        settings: BrokerSettings,
+        yes: Annotated[bool, typer.Option("--yes", help="do not ask: what was learned is lost")] = False,
+        timeout: Timeout = 15.0,
+        author: Author = "",
+        reason: Reason = "",
+        as_json: AsJson = False,
+    ) -> None:
+        _must_exist(settings, name)
+        if not yes:
+            _ask_first(name)
+        steer(name, settings=settings, timeout=timeout, author=author, reason=reason, as_json=as_json)
+
+    command = connected(steer_if_sure if verb.asks_first else steer)
+    tuner.command(verb.word, help=verb.help, epilog=_example(verb))(command)
 
 
-@tuner.command("pause", epilog="Example: oppertune tuner pause checkout --reason 'load test until noon'")
-@connected
-def tuner_pause(
-    name: Name,
-    *,
-    settings: BrokerSettings,
-    timeout: Timeout = 15.0,
-    author: Author = "",
-    reason: Reason = "",
-    as_json: AsJson = False,
-) -> None:
-    """Stop trying things: the fleet runs the incumbent until the tuner is resumed. What was learned is kept."""
-    view = _must_exist(settings, name)
-    if view.state is not None and view.state.paused:
-        report(Done(tuner=name, done="nothing"), f"tuner {name} is paused already", as_json=as_json)
-        return
-    answer = _command(settings, _new_command("pause", name, author, reason), timeout)
-    sentence = f"tuner {name} is paused: the fleet runs the incumbent; go on with: oppertune tuner resume {name}"
-    report(Done(tuner=name, done="paused", incarnation=_incarnation(answer)), sentence, as_json=as_json)
+for _verb in VERBS.values():
+    if _verb.word != "apply":
+        _add_verb(_verb)
 
 
-@tuner.command("resume", epilog="Example: oppertune tuner resume checkout --reason 'load test is over'")
-@connected
-def tuner_resume(
-    name: Name,
-    *,
-    settings: BrokerSettings,
-    timeout: Timeout = 15.0,
-    author: Author = "",
-    reason: Reason = "",
-    as_json: AsJson = False,
-) -> None:
-    """Go on with a tuner that was paused, or suspended for a fault that is mended."""
-    view = _must_exist(settings, name)
-    if view.state is not None and not view.state.paused and view.state.suspended is None:
-        report(Done(tuner=name, done="nothing"), f"tuner {name} is not standing still", as_json=as_json)
-        return
-    answer = _command(settings, _new_command("resume", name, author, reason), timeout)
-    report(Done(tuner=name, done="resumed", incarnation=_incarnation(answer)), f"tuner {name} goes on", as_json=as_json)
+def _carry_out(settings: BrokerSettings, verb: Verb, command: Command, *, timeout_s: float, as_json: bool) -> None:
+    """Send a command, wait for its effect, and say that it is done."""
+    with err.status("waiting for a worker ..."):
+        state = send(settings, command, timeout_s=timeout_s)
+    done = Done(tuner=command.tuner, done=verb.done, incarnation=state.incarnation if state is not None else None)
+    report(done, verb.said.format(name=command.tuner), as_json=as_json)
 
 
-@tuner.command("reset", epilog="Example: oppertune tuner reset checkout --yes --reason 'new hardware'")
-@connected
-def tuner_reset(
-    name: Name,
-    *,
-    settings: BrokerSettings,
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask: what was learned is lost")] = False,
-    timeout: Timeout = 15.0,
-    author: Author = "",
-    reason: Reason = "",
-    as_json: AsJson = False,
-) -> None:
-    """Forget what was learned and begin anew, from the declared values, with the same spec."""
-    _must_exist(settings, name)
-    if not yes:
-        if not err.is_terminal:
-            raise CommandFailed(f"what tuner {name} learned would be lost: say --yes if you mean it", ExitCode.USAGE)
-        typer.confirm(f"What tuner {name} learned will be lost. Go on?", abort=True, err=True)
-    answer = _command(settings, _new_command("reset", name, author, reason), timeout)
-    sentence = f"tuner {name} begins anew, from the declared values"
-    report(Done(tuner=name, done="reset", incarnation=_incarnation(answer)), sentence, as_json=as_json)
+def _ask_first(name: str) -> None:
+    if not err.is_terminal:
+        raise CommandFailed(f"what tuner {name} learned would be lost: say --yes if you mean it", ExitCode.USAGE)
+    typer.confirm(f"What tuner {name} learned will be lost. Go on?", abort=True, err=True)
 
 
 @tuner.command("list", epilog="Example: oppertune tuner list --json")
@@ -266,7 +243,7 @@ def tuner_picture(
 
     Rounds from before the newest spec or reset are left out; export has them.
     """
-    from ..picture import point_of, reward_picture
+    from ..reporting.picture import point_of, reward_picture
 
     rounds = list(read_rounds(settings, name))
     newest = max((closed.incarnation for closed in rounds), default=0)
@@ -292,27 +269,3 @@ def _there(name: str, view: TunerView | None) -> TunerView:
     if view is None:
         raise CommandFailed(f"there is no tuner {name!r}; see: oppertune tuner list", ExitCode.NOT_FOUND)
     return view
-
-
-def _new_command(kind: str, name: str, author: str, reason: str, spec: dict[str, object] | None = None) -> Command:
-    made = {"v": 1, "id": str(uuid.uuid4()), "kind": kind, "tuner": name, "author": author or _me(), "reason": reason}
-    try:
-        return Command.model_validate(made | {"spec": spec})
-    except ValidationError as error:
-        raise CommandFailed(f"no such command can be sent: {explain(error)}", ExitCode.USAGE) from error
-
-
-def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user has no name
-        return "unknown"
-
-
-def _command(settings: BrokerSettings, command: Command, timeout_s: float) -> Answer:
-    with err.status("waiting for a worker ..."):
-        return ask(settings, command, timeout_s=timeout_s)
-
-
-def _incarnation(answer: Answer) -> int | None:
-    return answer.state.incarnation if answer.state is not None else None

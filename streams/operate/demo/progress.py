@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ....schemas.records import RoundRecord
 from ...broker import BrokerSettings
-from ..picture import RoundPoint
+from ..reporting.picture import RoundPoint
 from .spec import METRIC
 
 
@@ -41,7 +41,7 @@ class ContextProgress:
 
 
 @dataclass(slots=True)
-class Progress:
+class DemoProgress:
     """All contexts' rounds so far."""
 
     contexts: dict[str, ContextProgress] = field(default_factory=dict)

@@ -19,8 +19,8 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
+from ....core.errors import CommandFailed
 from ....schemas.configs import ConfigRecord
-from ....schemas.events import Command
 from ...broker import (
     BrokerSettings,
     EmbeddedBroker,
@@ -30,15 +30,16 @@ from ...broker import (
     read_table,
     require_broker,
 )
-from ..ask import ask
-from ..codes import CommandFailed, ExitCode
-from ..picture import reward_picture
+from ..exit_codes import ExitCode
+from ..reporting.picture import reward_picture
+from ..steering.send import new_command, send
+from ..steering.verbs import VERBS
 from .compare import Side
+from .comparison_table import comparison_table
 from .disk import pick_work_dir
 from .processes import Member, fleet, worker
-from .progress import Progress, Rounds
+from .progress import DemoProgress, Rounds
 from .spec import TUNER, demo_spec
-from .table import comparison_table
 from .workload import PARAMETERS, WRITE_SHARE
 
 REPETITIONS = 5
@@ -119,12 +120,11 @@ def _broker(bootstrap: str, console: Console) -> Iterator[BrokerSettings]:
 
 def _apply(settings: BrokerSettings, default_p95_ms: float) -> None:
     spec = demo_spec(default_p95_ms)
-    command = Command(v=1, id=str(uuid.uuid4()), kind="apply", tuner=TUNER, author="demo", spec=spec)
-    ask(settings, command, timeout_s=WORKER_START_S)
+    send(settings, new_command(VERBS["apply"], TUNER, author="demo", spec=spec), timeout_s=WORKER_START_S)
 
 
-def _tune(settings: BrokerSettings, members: list[Member], seconds: float, console: Console) -> Progress:
-    progress = Progress()
+def _tune(settings: BrokerSettings, members: list[Member], seconds: float, console: Console) -> DemoProgress:
+    progress = DemoProgress()
     rounds = Rounds(settings, partition_count(settings, "rounds"))
     for member in members:
         member.tell({"do": "tune"})
@@ -181,7 +181,7 @@ def _compare(
 
 
 def _result(
-    progress: Progress,
+    progress: DemoProgress,
     incumbents: dict[str, dict[str, Any]],
     sides: dict[str, tuple[Side, Side]],
     picture: Path,

@@ -11,16 +11,17 @@ from datetime import timedelta
 from confluent_kafka import Message
 from pydantic import ValidationError
 
-from ...core.errors import InvalidArgument
-from ...schemas.records import DeadLetterHeaders
-from ..broker import BrokerSettings, partition_count
-from .reading import read_to_end, text
+from ....core.errors import InvalidArgument
+from ....schemas.records import DeadLetterHeaders
+from ...broker import BrokerSettings, partition_count
+from ...broker.reading import headers_of, read_to_end
+from ..console import printable
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetterRecord:
     """One dead letter.
 
     Attributes:
@@ -54,14 +55,9 @@ class Letter:
         return parsed
 
 
-def printable(said: str) -> str:
-    """Text that does nothing to a terminal but to be read: somebody else wrote it."""
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in said)
-
-
-def read_letters(
+def read_dead_letters(
     settings: BrokerSettings, *, tuner: str = "", reason: str = "", since_ms: int = 0, partition: int | None = None
-) -> Iterator[Letter]:
+) -> Iterator[DeadLetterRecord]:
     """Dead letters, each partition's in order: as they are read, for all of them could be too many to hold.
 
     Args:
@@ -78,47 +74,49 @@ def read_letters(
     count = partition_count(settings, "dead-letters")
     partitions = range(count) if partition is None else [partition] if partition < count else []
     for message in read_to_end(settings, "dead-letters", partitions):
-        letter = _letter(message)
+        found = dead_letter(message)
         if (
-            letter is not None
-            and letter.headers.tuner == (tuner or letter.headers.tuner)
-            and letter.headers.reason == (reason or letter.headers.reason)
-            and letter.written_ms >= since_ms
+            found is not None
+            and found.headers.tuner == (tuner or found.headers.tuner)
+            and found.headers.reason == (reason or found.headers.reason)
+            and found.written_ms >= since_ms
         ):
-            yield letter
+            yield found
 
 
-def _letter(message: Message) -> Letter | None:
-    headers = {str(header[0]): text(header[1]) for header in message.headers() or ()}
+def dead_letter(message: Message) -> DeadLetterRecord | None:
+    """The dead letter that a record of the topic is; ``None`` where somebody else wrote it."""
     try:
-        said = DeadLetterHeaders.model_validate(headers)
-    except ValidationError:  # somebody else's record
+        headers = DeadLetterHeaders.from_headers(headers_of(message))
+    except ValidationError:
         return None
     key, value = message.key(), message.value()
-    return Letter(
+    return DeadLetterRecord(
         message.partition() or 0,
         message.offset() or 0,
         message.timestamp()[1],
-        said,
+        headers,
         key if isinstance(key, bytes) else b"",
         value if isinstance(value, bytes) else b"",
     )
 
 
-def newest(letters: Iterable[Letter], limit: int) -> tuple[list[Letter], dict[str, int]]:
+def newest_and_counts(
+    dead_letters: Iterable[DeadLetterRecord], limit: int
+) -> tuple[list[DeadLetterRecord], dict[str, int]]:
     """The newest so many, newest last; and how many there are of each reason in all, the most frequent first."""
     counts = Counter[str]()
 
-    def counted() -> Iterator[Letter]:
-        for letter in letters:
-            counts[letter.headers.reason] += 1
-            yield letter
+    def counted() -> Iterator[DeadLetterRecord]:
+        for one in dead_letters:
+            counts[one.headers.reason] += 1
+            yield one
 
-    shown = heapq.nlargest(limit, counted(), key=lambda letter: (letter.written_ms, letter.partition, letter.offset))
-    return shown[::-1], dict(counts.most_common())
+    newest = heapq.nlargest(limit, counted(), key=lambda one: (one.written_ms, one.partition, one.offset))
+    return newest[::-1], dict(counts.most_common())
 
 
-def place(word: str) -> tuple[int, int]:
+def parse_place(word: str) -> tuple[int, int]:
     """Partition and offset of ``partition:offset``.
 
     Raises:
@@ -129,7 +127,7 @@ def place(word: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def duration(word: str) -> timedelta:
+def parse_duration(word: str) -> timedelta:
     """A time such as ``90s``, ``15m``, ``2h`` or ``7d``.
 
     Raises:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..broker import BrokerSettings, require_broker
-from ..broker.settings import SECRETS
+from ...broker import BrokerSettings, require_broker
+from ...broker.settings_sources import SECRETS
 
 _GROUP = "Connection"
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from pydantic import TypeAdapter, ValidationError
 
-from ...schemas.base import explain
-from ...schemas.spec import Parameter
-from .codes import CommandFailed, ExitCode
+from ....core.errors import CommandFailed
+from ....schemas.base import explain
+from ....schemas.spec import Parameter
+from ..exit_codes import ExitCode
 
 FORMS = """\
   pool_size=10:1..100                an integer, 10 now, from 1 to 100

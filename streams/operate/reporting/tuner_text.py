@@ -1,4 +1,4 @@
-"""Tuners for people to look at, and as JSON."""
+"""Tuners for people to look at."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,13 +10,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ...schemas.spec import Target, TunerSpec
-from ...schemas.state import Block, ScopeState, TunerState
-from .outputs import Best, BestList, Confirming, Instance, Listed, Scope, Shown, TunerList
-from .rounds import sparkline
-from .states import TunerView
-from .waiting import Standing, ago, waiting_for
+from ....schemas.spec import Target, TunerSpec
+from ....schemas.state import Block, ScopeState, TunerState
+from ...processor.presence import present
+from ..outputs import BestList
+from ..reading.partition_progress import PartitionProgress
+from ..reading.tuners import TunerView
+from .waiting import ago, waiting_for
 
+_BARS = "▁▂▃▄▅▆▇█"
 _COLOURS = {"tuning": "green", "achieved": "cyan", "parked": "yellow", "paused": "yellow"}
 
 
@@ -42,12 +44,6 @@ def _when(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def active_scopes(view: TunerView) -> list[ScopeState]:
-    """The scopes worth showing: of a tuner with contexts, the one without is only the fallback."""
-    with_context = [s for s in view.scopes if s.scope]
-    return with_context or view.scopes
-
-
 def list_table(views: Mapping[str, TunerView]) -> Table:
     """All tuners, one a line; the reward is the best of their incumbents'."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -56,7 +52,7 @@ def list_table(views: Mapping[str, TunerView]) -> Table:
     for heading in ("contexts", "instances", "rounds", "reward"):
         table.add_column(heading, justify="right", no_wrap=True)
     for view in views.values():
-        scopes = active_scopes(view)
+        scopes = view.active_scopes
         rewards = [s.incumbent.reward for s in scopes if s.incumbent.reward is not None]
         table.add_row(
             Text(view.name),
@@ -70,29 +66,14 @@ def list_table(views: Mapping[str, TunerView]) -> Table:
     return table
 
 
-def list_data(views: Mapping[str, TunerView]) -> TunerList:
-    """All tuners, as data."""
-    return TunerList(
-        tuners=[
-            Listed(
-                tuner=view.name,
-                status=view.status,
-                algorithm=view.state.spec.algorithm.name if view.state is not None else None,
-                instances=sum(len(s.presence) for s in active_scopes(view)),
-                rounds=sum(s.round for s in active_scopes(view)),
-                reward=max((r for s in active_scopes(view) if (r := s.incumbent.reward) is not None), default=None),
-            )
-            for view in views.values()
-        ]
-    )
+def show(view: TunerView, rewards: Mapping[str, list[float]], now_ms: int) -> RenderableType:
+    """One tuner, whole.
 
-
-Rewards = Mapping[str, list[float]]
-"""Rewards of the last rounds, oldest first, by scope."""
-
-
-def show(view: TunerView, rewards: Rewards, now_ms: int) -> RenderableType:
-    """One tuner, whole, at a wall time."""
+    Args:
+        view: The tuner.
+        rewards: Of the last rounds, oldest first, by scope.
+        now_ms: The wall time.
+    """
     head = Text.assemble(("tuner ", "bold"), (view.name, "bold"), "  ", _status(view))
     if view.state is None:
         return Group(head, _unreadable(view))
@@ -107,15 +88,15 @@ def show(view: TunerView, rewards: Rewards, now_ms: int) -> RenderableType:
     spec = state.spec
     applied = f"applied {_when(state.applied_ms)} by {state.author}{': ' + state.reason if state.reason else ''}"
     lines += [Text(f"{spec.algorithm.name}; {applied}"), Text(f"declared: {_values(spec, spec.declared())}")]
-    lines.append(Text(_standing(view.standing, now_ms), style="red" if view.standing.stalled(now_ms) else ""))
-    for scope in active_scopes(view):
+    lines.append(Text(_partition(view.partition, now_ms), style="red" if view.partition.stalled(now_ms) else ""))
+    for scope in view.active_scopes:
         lines += ["", *_scope(view, state, scope, rewards.get(scope.scope, []), now_ms)]
     return Group(*lines)
 
 
-def _standing(where: Standing, now_ms: int) -> str:
-    written = f"state last written {ago(where.time_ms, now_ms)} ago" if where.time_ms else "state never written"
-    return f"{where.lag} events of its partition wait for a worker; {written}"
+def _partition(progress: PartitionProgress, now_ms: int) -> str:
+    written = f"state last written {ago(progress.time_ms, now_ms)} ago" if progress.time_ms else "state never written"
+    return f"{progress.lag} events of its partition wait for a worker; {written}"
 
 
 def _unreadable(view: TunerView) -> Text:
@@ -139,7 +120,7 @@ def _scope(
     lines = [
         Text(f"context {_context(scope)}", style="bold") if scope.scope else Text("no context", style="bold"),
         _indented(f"round {scope.round}, {trying}; rounds: {outcomes or 'none closed yet'}"),
-        _indented(f"waiting for: {waiting_for(state, scope, view.standing, now_ms)}"),
+        _indented(f"waiting for: {waiting_for(state, scope, view.partition, now_ms)}"),
         _indented(f"last reward {_number(scope.last_reward)}" + (f"  {sparkline(rewards)}" if rewards else "")),
         _indented(f"incumbent: {_values(spec, incumbent.values)} ({known}{origin})"),
     ]
@@ -147,7 +128,7 @@ def _scope(
         lines.append(_indented(_confirming(spec, scope.block)))
     if spec.target is not None:
         lines.append(_indented(_target(spec.target, scope)))
-    lines += [_indented(said) for said in _presence(scope, view.standing.heard_ms(now_ms))]
+    lines += [_indented(said) for said in _presence(scope, view.partition.presence_known_ms(now_ms))]
     return lines
 
 
@@ -172,86 +153,18 @@ def _target(target: Target, scope: ScopeState) -> str:
 
 
 _SHOWN_INSTANCES = 8
+"""Names of each kind: a line or two."""
 
 
 def _presence(scope: ScopeState, now_ms: int) -> list[str]:
     """Instances in a few lines: those that are away are what one looks for."""
-    away = {n: p.expires_ms for n, p in scope.presence.items() if p.expires_ms < now_ms}
-    here = sorted(scope.presence.keys() - away.keys())
+    here = sorted(present(scope, now_ms))
+    away = {name: scope.presence[name].expires_ms for name in scope.presence.keys() - set(here)}
     shown = ", ".join(here[:_SHOWN_INSTANCES]) + (", ..." if len(here) > _SHOWN_INSTANCES else "")
     lines = [f"instances: {len(here)} present" + (f" ({shown})" if here else "")]
     for name, expired in sorted(away.items(), key=lambda item: item[1])[:_SHOWN_INSTANCES]:
         lines.append(f"silent: {name}, not heard of for {ago(expired, now_ms)} longer than it may be")
     return lines
-
-
-def show_data(view: TunerView, rewards: Rewards, now_ms: int) -> Shown:
-    """One tuner, as data; learners and windows left out."""
-    state = view.state
-    return Shown(
-        tuner=view.name,
-        status=view.status,
-        unreadable=view.unreadable or None,
-        suspended=state.suspended if state is not None else None,
-        spec=state.spec if state is not None else None,
-        incarnation=state.incarnation if state is not None else None,
-        lag=view.standing.lag,
-        applied_ms=view.standing.time_ms,
-        scopes=[
-            Scope(
-                scope=scope.scope,
-                context=scope.context,
-                round=scope.round,
-                open=scope.arms[0].id if scope.arms else None,
-                waiting_for=waiting_for(state, scope, view.standing, now_ms),
-                incumbent=scope.incumbent,
-                confirming=_confirming_data(scope.block),
-                achieved=scope.achieved,
-                streak=scope.streak,
-                worst_reward=scope.worst_reward,
-                last_reward=scope.last_reward,
-                rewards=rewards.get(scope.scope, []),
-                outcomes=scope.outcomes,
-                instances=[
-                    Instance(
-                        instance=name, present=p.expires_ms >= view.standing.heard_ms(now_ms), expires_ms=p.expires_ms
-                    )
-                    for name, p in sorted(scope.presence.items())
-                ],
-            )
-            for scope in active_scopes(view)
-            if state is not None
-        ],
-    )
-
-
-def _confirming_data(block: Block | None) -> Confirming | None:
-    if block is None:
-        return None
-    return Confirming(
-        candidate=block.candidate,
-        left=len(block.left),
-        candidate_rewards=block.candidate_rewards,
-        incumbent_rewards=block.incumbent_rewards,
-    )
-
-
-def best_data(view: TunerView, context: Mapping[str, str]) -> BestList:
-    """The incumbents of a tuner, of contexts with these fields."""
-    return BestList(
-        tuner=view.name,
-        incumbents=[
-            Best(
-                context=scope.context,
-                values=scope.incumbent.values,
-                reward=scope.incumbent.reward,
-                confirmed=scope.incumbent.confirmed,
-                since_round=scope.incumbent.since_round,
-            )
-            for scope in active_scopes(view)
-            if all(str((scope.context or {}).get(name)) == value for name, value in context.items())
-        ],
-    )
 
 
 def best(spec: TunerSpec, found: BestList) -> RenderableType:
@@ -273,3 +186,15 @@ def best(spec: TunerSpec, found: BestList) -> RenderableType:
 
 def _with_unit(value: object, unit: str) -> str:
     return f"{value:.6g} {unit}".strip() if isinstance(value, float) else f"{value} {unit}".strip()
+
+
+def sparkline(rewards: list[float]) -> str:
+    """Numbers as a line of bars, from the lowest to the highest.
+
+    >>> sparkline([0.0, 0.5, 1.0])
+    '▁▅█'
+    """
+    if not rewards:
+        return ""
+    low, span = min(rewards), max(rewards) - min(rewards)
+    return "".join(_BARS[round((r - low) / span * 7) if span else 3] for r in rewards)

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import MissingExtra
-from ...schemas.records import RoundRecord
-from .codes import CommandFailed, ExitCode
+from ....core.errors import CommandFailed, MissingExtra
+from ....schemas.records import RoundRecord
+from ..exit_codes import ExitCode
 
 Row = dict[str, str | int | float | bool | None]
 
@@ -30,7 +30,7 @@ def row(closed: RoundRecord) -> Row:
     return flat
 
 
-def table(rounds: Iterable[RoundRecord]) -> tuple[list[str], list[Row]]:
+def columns_and_rows(rounds: Iterable[RoundRecord]) -> tuple[list[str], list[Row]]:
     """Columns and rows; a column that some rounds lack is empty there."""
     rows = [row(closed) for closed in rounds]
     columns = dict.fromkeys(_PLAIN) | dict.fromkeys(sorted({name for r in rows for name in r} - set(_PLAIN)))
@@ -53,7 +53,7 @@ def write(rounds: Iterable[RoundRecord], path: Path, *, force: bool = False) -> 
         MissingExtra: Parquet needs the extra ``parquet``.
     """
     writer = check(path, force=force)
-    columns, rows = table(rounds)
+    columns, rows = columns_and_rows(rounds)
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as made:
             part = Path(made.name)

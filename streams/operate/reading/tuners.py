@@ -3,18 +3,16 @@
 from dataclasses import dataclass, field, replace
 from time import sleep, time_ns
 
-from confluent_kafka import KafkaException
-
-from ...core.errors import BrokerUnreachable
-from ...schemas.keys import OFFSETS_KEY, partition_of, tuner_of
-from ...schemas.state import PartitionOffsets, ScopeState, TunerState
-from ..broker import BrokerSettings, partition_count
-from ..broker.table import read_table
-from ..processor import SOURCES
-from .reading import ends
-from .waiting import Standing, standing
+from ....schemas.keys import OFFSETS_KEY, partition_of, tuner_of
+from ....schemas.state import PartitionOffsets, ScopeState, TunerState
+from ...broker import BrokerSettings, partition_count, read_table
+from ...broker.reading import end_offsets
+from ...processor import SOURCES
+from ...processor.config_record import status_of
+from .partition_progress import PartitionProgress, partition_progress
 
 _BETWEEN_LOOKS_S = 2.0
+"""A worker that catches up commits several batches in this time."""
 
 
 @dataclass(slots=True)
@@ -26,39 +24,43 @@ class TunerView:
         state: Its own record, ``None`` where it cannot be read.
         scopes: Its scopes, the one without context first.
         unreadable: Why a record cannot be read; empty where all can.
-        standing: How far its partition was applied; only where one tuner was asked for.
+        partition: How far its partition was applied; only where one tuner was asked for.
     """
 
     name: str
     state: TunerState | None = None
     scopes: list[ScopeState] = field(default_factory=list)
     unreadable: str = ""
-    standing: Standing = field(default_factory=Standing)
+    partition: PartitionProgress = field(default_factory=PartitionProgress)
 
     @property
     def status(self) -> str:
-        """One word for a list."""
+        """One word for all its scopes."""
         if self.unreadable or self.state is None:
             return "unreadable"
-        if self.state.suspended is not None:
-            return "suspended"
-        if self.state.paused:
-            return "paused"
-        if self.scopes and any(s.arms for s in self.scopes):
-            return "achieved" if all(s.achieved for s in self.scopes if s.arms) else "tuning"
-        return "parked"
+        words = {status_of(self.state, scope) for scope in self.scopes}
+        for word in ("suspended", "paused", "tuning"):
+            if word in words:
+                return word
+        # Where the target is reached and nobody is left to run the incumbent, it is its being parked that counts.
+        return "achieved" if any(scope.arms for scope in self.scopes) else "parked"
+
+    @property
+    def active_scopes(self) -> list[ScopeState]:
+        """The scopes worth showing: of a tuner with contexts, the one without is only the fallback."""
+        return [scope for scope in self.scopes if scope.scope] or self.scopes
 
 
 def read_tuner(settings: BrokerSettings, name: str) -> TunerView | None:
     """The tuner of a name. Where its events seem to wait, a second look tells whether a worker applies them."""
     view = read_tuners(settings, name).get(name)
-    if view is None or not view.standing.stalled(time_ns() // 1_000_000):
+    if view is None or not view.partition.stalled(time_ns() // 1_000_000):
         return view
-    before = view.standing.applied
+    before = view.partition.applied
     sleep(_BETWEEN_LOOKS_S)
     view = read_tuners(settings, name).get(name)
     if view is not None:
-        view.standing = replace(view.standing, moving=view.standing.applied > before)
+        view.partition = replace(view.partition, moving=view.partition.applied > before)
     return view
 
 
@@ -72,19 +74,14 @@ def read_tuners(settings: BrokerSettings, name: str | None = None, *, timeout_s:
     count = partition_count(settings, "state")
     partitions = range(count) if name is None else [partition_of(name, count)]
     views: dict[str, TunerView] = {}
-    try:
-        tables = read_table(settings, "state", partitions, timeout_s=timeout_s)
-    except KafkaException as error:
-        raise BrokerUnreachable(
-            f"the broker at {settings.bootstrap} does not let state be read: {error.args[0].str()}"
-        ) from error
+    tables = read_table(settings, "state", partitions, timeout_s=timeout_s)
     for records in tables.values():
         for key, value in records.items():
             if key != OFFSETS_KEY and name in {None, tuner_of(key)}:
                 _add(views.setdefault(tuner_of(key), TunerView(tuner_of(key))), key, value)
     if name in views:
         [(partition, records)] = tables.items()
-        views[name].standing = standing(_offsets(records), ends(settings, SOURCES, partition))
+        views[name].partition = partition_progress(_offsets(records), end_offsets(settings, SOURCES, partition))
     for view in views.values():
         if view.state is not None:
             view.scopes = [s for s in view.scopes if s.incarnation == view.state.incarnation]

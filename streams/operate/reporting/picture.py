@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ...schemas.records import RoundRecord
+from ....schemas.records import RoundRecord
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

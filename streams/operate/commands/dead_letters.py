@@ -9,20 +9,28 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from ....core.errors import CommandFailed
 from ...broker import BrokerSettings
-from ..codes import CommandFailed, ExitCode
-from ..connection import connected
-from ..console import AsJson, out
-from ..letters import Letter, duration, newest, place, printable, read_letters
-from ..outputs import LetterList, ListedLetter, ShownLetter
-from ..waiting import ago
+from ..console import out, printable
+from ..exit_codes import ExitCode
+from ..outputs import DeadLetterList, ListedDeadLetter, ShownDeadLetter
+from ..reading.dead_letters import (
+    DeadLetterRecord,
+    newest_and_counts,
+    parse_duration,
+    parse_place,
+    read_dead_letters,
+)
+from ..reporting.waiting import ago
+from .connection import connected
+from .options import AsJson
 
-letters = typer.Typer(no_args_is_help=True, help="See events that could not be used, and why.")
+dead_letters = typer.Typer(no_args_is_help=True, help="See events that could not be used, and why.")
 
 
-@letters.command("list", epilog="Example: oppertune dead-letters list --tuner checkout --since 2h")
+@dead_letters.command("list", epilog="Example: oppertune dead-letters list --tuner checkout --since 2h")
 @connected
-def letters_list(
+def dead_letters_list(
     *,
     settings: BrokerSettings,
     tuner: Annotated[str, typer.Option(help="only of this tuner")] = "",
@@ -33,10 +41,10 @@ def letters_list(
 ) -> None:
     """List dead letters, newest last, and how many there are of each reason."""
     now_ms = time.time_ns() // 1_000_000
-    since_ms = now_ms - int(duration(since).total_seconds() * 1000) if since else 0
-    shown, counts = newest(read_letters(settings, tuner=tuner, reason=reason, since_ms=since_ms), limit)
+    since_ms = now_ms - int(parse_duration(since).total_seconds() * 1000) if since else 0
+    shown, counts = newest_and_counts(read_dead_letters(settings, tuner=tuner, reason=reason, since_ms=since_ms), limit)
     if as_json:
-        LetterList(reasons=counts, letters=[ListedLetter.model_validate(_listed(one)) for one in shown]).show()
+        DeadLetterList(reasons=counts, letters=[ListedDeadLetter.model_validate(_listed(one)) for one in shown]).show()
         return
     if not shown:
         out.print("no dead letters")
@@ -54,36 +62,36 @@ def letters_list(
         out.print(f"the newest {len(shown)} of {number}; more with --limit", highlight=False)
 
 
-@letters.command("show", epilog="Example: oppertune dead-letters show 3:17")
+@dead_letters.command("show", epilog="Example: oppertune dead-letters show 3:17")
 @connected
-def letters_show(
+def dead_letters_show(
     name: Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="as the list names it")],
     *,
     settings: BrokerSettings,
     as_json: AsJson = False,
 ) -> None:
     """Show one dead letter whole: where it came from, why it could not be used, and what it held."""
-    partition, offset = place(name)
-    letter = next((one for one in read_letters(settings, partition=partition) if one.offset == offset), None)
-    if letter is None:
+    partition, offset = parse_place(name)
+    found = next((one for one in read_dead_letters(settings, partition=partition) if one.offset == offset), None)
+    if found is None:
         raise CommandFailed(f"there is no dead letter {name}; see: oppertune dead-letters list", ExitCode.NOT_FOUND)
     if as_json:
-        ShownLetter.model_validate(_listed(letter) | _whole(letter)).show()
+        ShownDeadLetter.model_validate(_listed(found) | _whole(found)).show()
         return
-    for field, value in (_listed(letter) | _whole(letter)).items():
+    for field, value in (_listed(found) | _whole(found)).items():
         if field != "value" and value != "":
             out.print(Text.assemble((f"{field:12} ", "bold"), printable(str(value))), soft_wrap=True)
-    body = letter.body()
+    body = found.body()
     out.print()
     text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
     out.print(Text(printable(text)), soft_wrap=True)
 
 
-def _listed(letter: Letter) -> dict[str, object]:
-    said = letter.headers.model_dump(include={"reason", "detail", "disposition", "tuner", "instance", "topic", "size"})
-    return {"place": letter.place, "written_ms": letter.written_ms} | said
+def _listed(one: DeadLetterRecord) -> dict[str, object]:
+    said = one.headers.model_dump(include={"reason", "detail", "disposition", "tuner", "instance", "topic", "size"})
+    return {"place": one.place, "written_ms": one.written_ms} | said
 
 
-def _whole(letter: Letter) -> dict[str, object]:
-    said = letter.headers.model_dump(include={"partition", "offset", "event_id", "timestamp_ms", "sha256"})
-    return said | {"key": letter.key.decode(errors="backslashreplace"), "value": letter.body()}
+def _whole(one: DeadLetterRecord) -> dict[str, object]:
+    said = one.headers.model_dump(include={"partition", "offset", "event_id", "timestamp_ms", "sha256"})
+    return said | {"key": one.key.decode(errors="backslashreplace"), "value": one.body()}

@@ -8,11 +8,11 @@ import orjson
 import yaml
 from pydantic import ValidationError
 
-from ...core.errors import InvalidInput, OppertuneError
-from ...schemas.base import explain
-from ...schemas.spec import TunerSpec
-from ..processor import learners
-from .codes import CommandFailed, ExitCode
+from ....core.errors import CommandFailed, InvalidInput, OppertuneError
+from ....schemas.base import explain
+from ....schemas.spec import TunerSpec
+from ...processor import learners
+from ..exit_codes import ExitCode
 
 
 def read_spec(path: Path) -> tuple[TunerSpec, dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""Exit codes of the command line, and errors that carry one."""
+"""Exit codes of the command line: which one an error ends in."""
 
 from enum import IntEnum
 
-from ...core.errors import OppertuneError
+from ...core.errors import BrokerUnreachable, CommandFailed, InvalidArgument, OppertuneError, TopicsInvalid
 
 
 class ExitCode(IntEnum):
@@ -27,14 +27,15 @@ class ExitCode(IntEnum):
     """There is no such tuner."""
 
 
-class CommandFailed(OppertuneError):  # noqa: N818 - named as in core.errors
-    """A command of the command line could not do its work.
+_OF: dict[type[OppertuneError], ExitCode] = {
+    BrokerUnreachable: ExitCode.UNREACHABLE,
+    TopicsInvalid: ExitCode.TOPICS,
+    InvalidArgument: ExitCode.USAGE,
+}
 
-    Args:
-        message: What went wrong, and what to do.
-        code: The exit code.
-    """
 
-    def __init__(self, message: str, code: ExitCode) -> None:
-        super().__init__(message)
-        self.code = code
+def exit_code(error: OppertuneError) -> int:
+    """In which code a command ends with an error."""
+    if isinstance(error, CommandFailed):
+        return error.code
+    return next((code for kind, code in _OF.items() if isinstance(error, kind)), ExitCode.FAILED)

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from ...schemas.keys import partition_of
-from ...schemas.records import RoundRecord
-from ..broker import BrokerSettings, partition_count
-from .reading import read_to_end, text
-
-_BARS = "▁▂▃▄▅▆▇█"
+from ....schemas.keys import partition_of
+from ....schemas.records import RoundRecord
+from ...broker import BrokerSettings, partition_count
+from ...broker.reading import read_to_end, text
 
 
 def read_rounds(settings: BrokerSettings, name: str, *, last: int | None = None) -> Iterator[RoundRecord]:
@@ -37,15 +35,3 @@ def closed_round(value: bytes | str | None) -> RoundRecord | None:
     except ValidationError:  # of a newer version
         return None
     return record if record.kind is not None else None
-
-
-def sparkline(rewards: list[float]) -> str:
-    """Numbers as a line of bars, from the lowest to the highest.
-
-    >>> sparkline([0.0, 0.5, 1.0])
-    '▁▅█'
-    """
-    if not rewards:
-        return ""
-    low, span = min(rewards), max(rewards) - min(rewards)
-    return "".join(_BARS[round((r - low) / span * 7) if span else 3] for r in rewards)

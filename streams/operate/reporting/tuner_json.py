@@ -1,0 +1,107 @@
+"""Tuners as JSON, for scripts: the same as ``tuner_text.py`` shows to people."""
+
+from collections.abc import Mapping
+
+from ....schemas.state import Block, ScopeState
+from ...processor.presence import present
+from ..outputs import (
+    BestList,
+    BestOfContext,
+    Confirming,
+    ListedTuner,
+    ShownInstance,
+    ShownScope,
+    ShownTuner,
+    TunerList,
+)
+from ..reading.tuners import TunerView
+from .waiting import waiting_for
+
+
+def list_data(views: Mapping[str, TunerView]) -> TunerList:
+    """All tuners, as data."""
+    return TunerList(
+        tuners=[
+            ListedTuner(
+                tuner=view.name,
+                status=view.status,
+                algorithm=view.state.spec.algorithm.name if view.state is not None else None,
+                instances=sum(len(s.presence) for s in view.active_scopes),
+                rounds=sum(s.round for s in view.active_scopes),
+                reward=max((r for s in view.active_scopes if (r := s.incumbent.reward) is not None), default=None),
+            )
+            for view in views.values()
+        ]
+    )
+
+
+def show_data(view: TunerView, rewards: Mapping[str, list[float]], now_ms: int) -> ShownTuner:
+    """One tuner, as data; learners and windows left out."""
+    state = view.state
+    return ShownTuner(
+        tuner=view.name,
+        status=view.status,
+        unreadable=view.unreadable or None,
+        suspended=state.suspended if state is not None else None,
+        spec=state.spec if state is not None else None,
+        incarnation=state.incarnation if state is not None else None,
+        lag=view.partition.lag,
+        applied_ms=view.partition.time_ms,
+        scopes=[
+            ShownScope(
+                scope=scope.scope,
+                context=scope.context,
+                round=scope.round,
+                open=scope.arms[0].id if scope.arms else None,
+                waiting_for=waiting_for(state, scope, view.partition, now_ms),
+                incumbent=scope.incumbent,
+                confirming=_confirming(scope.block),
+                achieved=scope.achieved,
+                streak=scope.streak,
+                worst_reward=scope.worst_reward,
+                last_reward=scope.last_reward,
+                rewards=rewards.get(scope.scope, []),
+                outcomes=scope.outcomes,
+                instances=_instances(scope, view.partition.presence_known_ms(now_ms)),
+            )
+            for scope in view.active_scopes
+            if state is not None
+        ],
+    )
+
+
+def _instances(scope: ScopeState, now_ms: int) -> list[ShownInstance]:
+    here = set(present(scope, now_ms))
+    return [
+        ShownInstance(instance=name, present=name in here, expires_ms=presence.expires_ms)
+        for name, presence in sorted(scope.presence.items())
+    ]
+
+
+def _confirming(block: Block | None) -> Confirming | None:
+    if block is None:
+        return None
+    return Confirming(
+        candidate=block.candidate,
+        left=len(block.left),
+        candidate_rewards=block.candidate_rewards,
+        incumbent_rewards=block.incumbent_rewards,
+    )
+
+
+def best_data(view: TunerView, context: Mapping[str, str]) -> BestList:
+    """The incumbents of a tuner, of contexts with these fields."""
+    return BestList(
+        tuner=view.name,
+        incumbents=[
+            BestOfContext(
+                context=scope.context,
+                values=scope.incumbent.values,
+                reward=scope.incumbent.reward,
+                confirmed=scope.incumbent.confirmed,
+                since_round=scope.incumbent.since_round,
+            )
+            for scope in view.active_scopes
+            if all(str((scope.context or {}).get(name)) == value for name, value in context.items())
+        ],
+    )

@@ -1,0 +1,1 @@
+"""Commands to the workers: what there is to ask for, and waiting for its effect."""
