@@ -28,7 +28,10 @@ of 1 %."""
 
 def of_id(scope: ScopeState, id_: str | None) -> OpenRequest | None:
     """The scope's open request of an id."""
-    return next((request for request in scope.arms if request.id == id_), None)
+    for request in scope.arms:
+        if request.id == id_:
+            return request
+    return None
 
 
 def activate(spec: TunerSpec, request: OpenRequest, instance: str, now_ms: int) -> None:

@@ -91,7 +91,7 @@ class Tuner:
             return
         scope = self._scope(context)
         changes.scopes.add(scope.scope)  # before anything that may refuse the event when part of it is noted
-        self._see(scope, event, event.ttl_s or self.spec.presence_s, changes)
+        presence.see(scope, event, event.ttl_s or self.spec.presence_s, self.spec.max_instances, changes.now_ms)
         running = request.of_id(scope, event.request_id)
         if running is not None and changes.now_ms <= request.deadline_ms(running):
             request.activate(self.spec, running, event.instance, changes.now_ms)
@@ -115,14 +115,12 @@ class Tuner:
             if why.disposition in {"late", "settling", "superseded"}:
                 changes.miss(event, why.disposition, why.reason)
             raise
+        spec, now_ms = self.spec, changes.now_ms
         changes.scopes.add(scope.scope)  # a duplicate is refused, and a sign of life all the same
-        self._see(scope, event, self.spec.presence_s, changes)
-        request.measure(self.spec, matched, event, changes.now_ms)
-        if request.measured_enough(self.spec, scope, matched, changes.now_ms):
+        presence.see(scope, event, spec.presence_s, spec.max_instances, now_ms)
+        request.measure(spec, matched, event, now_ms)
+        if request.measured_enough(spec, scope, matched, now_ms):
             rounds.close_measured(self.state, scope, matched, self.learners, changes)
-
-    def _see(self, scope: ScopeState, event: ContextEvent | MetricEvent, ttl_s: float, changes: Changes) -> None:
-        presence.see(scope, event, ttl_s, self.spec.max_instances, changes.now_ms)
 
     def _context(self, event: ContextEvent) -> Context:
         try:
