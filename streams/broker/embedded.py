@@ -18,6 +18,7 @@ from .settings import DEFAULT_PREFIX, BrokerSettings
 from .topic_admin import touch_topics
 
 _START_TIMEOUT_S = 10.0
+"""It starts in this process, in milliseconds: what takes longer will not start."""
 
 
 class EmbeddedBroker:

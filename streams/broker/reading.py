@@ -28,18 +28,19 @@ _MOVING = frozenset(
 """Errors of a partition that is being made, or led by another broker from now on: they pass."""
 
 _BATCH = 10_000
-"""More than arrives in ``_READ_S``, so that a call never returns full while more is there."""
+"""Records handed over at once: so many that the call costs little of a restore, so few that they are easily held."""
 
 _READ_S = 0.02
 """``consume`` waits so long for a full batch, the end of the partition notwithstanding."""
 
 _SILENCE_S = 30.0
-"""A broker that restarts is back sooner; whoever waits for longer wants to know why."""
+"""Enough for a broker to restart; whoever waits for longer wants to know why."""
 
 _ASK_S = 10.0
 """For one question about offsets, a change of the partition's leader included."""
 
 _AGAIN_S = 0.1
+"""Between two questions: a new leader is a matter of a second or two."""
 
 
 def read_table(

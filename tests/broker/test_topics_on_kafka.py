@@ -9,7 +9,8 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from kafkas import unique_prefix, wait_for
 from oppertune.core.errors import TopicsInvalid
 from oppertune.streams.broker import TOPICS, BrokerSettings, check_topics, create_topics, topic_ids
-from oppertune.streams.broker.topics import LARGE_BYTES, _new_topic
+from oppertune.streams.broker.topic_admin import _new_topic
+from oppertune.streams.broker.topics import LARGE_BYTES
 
 pytestmark = pytest.mark.kafka
 

@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from oppertune.schemas.events import Command
-from oppertune.streams.operate.commands import tuner as tuner_commands
+from oppertune.streams.operate.commands import verbs as verb_commands
 from oppertune.streams.operate.exit_codes import ExitCode
 from oppertune.streams.operate.main import app
 from oppertune.streams.operate.outputs import OUTPUTS, Done
@@ -71,12 +71,12 @@ def alone(monkeypatch):
         world.fold()
         return tuner_or_none(world)
 
-    monkeypatch.setattr(tuner_commands, "send", send)
+    monkeypatch.setattr(verb_commands, "send", send)
     monkeypatch.setattr(
-        tuner_commands, "read_tuners", lambda *_: {"checkout": TunerView("checkout", world.tuner(), [world.scope()])}
+        verb_commands, "read_tuners", lambda *_: {"checkout": TunerView("checkout", world.tuner(), [world.scope()])}
     )
     monkeypatch.setattr("oppertune.streams.operate.commands.connection.require_broker", lambda _: None)
-    monkeypatch.setattr(tuner_commands, "require_broker", lambda _: None)
+    monkeypatch.setattr(verb_commands, "require_broker", lambda _: None)
     return sent
 
 

@@ -9,27 +9,20 @@ from typing import Annotated
 import typer
 
 from ....core.errors import CommandFailed
-from ....schemas.events import Command
-from ...broker import BrokerSettings, require_broker
-from ..console import err, out, report
+from ...broker import BrokerSettings
+from ..console import out, report
 from ..exit_codes import ExitCode
-from ..outputs import Done, SpecWritten
+from ..outputs import SpecWritten
 from ..reading.rounds import read_rounds
-from ..reading.tuners import TunerView, read_tuner, read_tuners
+from ..reading.tuners import must_exist, read_tuner, read_tuners
 from ..reporting.tuner_json import best_data, list_data, show_data
 from ..reporting.tuner_text import best, list_table, show
 from ..specs.short_forms import FORMS
-from ..steering.send import new_command, send
-from ..steering.verbs import VERBS, Verb
 from .connection import connected
-from .options import AsJson, Author, Name, Reason, Timeout
+from .options import AsJson, Name
+from .verbs import add_verbs
 
 tuner = typer.Typer(no_args_is_help=True, help="Say what is tuned, see how it goes, and steer it.")
-
-
-def _example(verb: Verb) -> str:
-    return f"Example: oppertune tuner {verb.word} {verb.example}"
-
 
 _SHOWN_REWARDS = 40
 """Bars of the line of rewards: they fit half a terminal."""
@@ -75,86 +68,7 @@ def tuner_init(
         report(SpecWritten(tuner=spec.name, file=str(file)), sentence, as_json=as_json)
 
 
-@tuner.command("apply", help=VERBS["apply"].help, epilog=_example(VERBS["apply"]))
-@connected(require=False)
-def tuner_apply(
-    file: Annotated[Path, typer.Argument(help="a tuner spec, YAML or JSON")],
-    *,
-    settings: BrokerSettings,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="validate only; needs no broker")] = False,
-    timeout: Timeout = 15.0,
-    author: Author = "",
-    reason: Reason = "",
-    as_json: AsJson = False,
-) -> None:
-    """The one verb that makes a tuner: it takes a spec, and a broker only where it is meant."""
-    from ..specs.file import read_spec
-
-    spec, written = read_spec(file)
-    if dry_run:
-        report(Done(tuner=spec.name, done="validated"), f"{file} is valid: tuner {spec.name}", as_json=as_json)
-        return
-    require_broker(settings)
-    verb = VERBS["apply"]
-    command = new_command(verb, spec.name, author=author, reason=reason, spec=written)
-    _carry_out(settings, verb, command, timeout_s=timeout, as_json=as_json)
-
-
-def _add_verb(verb: Verb) -> None:
-    """Add the command of a verb for a tuner that is there."""
-
-    def steer(
-        name: Name,
-        *,
-        settings: BrokerSettings,
-        timeout: Timeout = 15.0,
-        author: Author = "",
-        reason: Reason = "",
-        as_json: AsJson = False,
-    ) -> None:
-        state = _must_exist(settings, name).state
-        if state is not None and not verb.is_needed(state):
-            report(Done(tuner=name, done="nothing"), verb.not_needed.format(name=name), as_json=as_json)
-            return
-        command = new_command(verb, name, author=author, reason=reason)
-        _carry_out(settings, verb, command, timeout_s=timeout, as_json=as_json)
-
-    def steer_if_sure(
-        name: Name,
-        *,
-        settings: BrokerSettings,
-        yes: Annotated[bool, typer.Option("--yes", help="do not ask: what was learned is lost")] = False,
-        timeout: Timeout = 15.0,
-        author: Author = "",
-        reason: Reason = "",
-        as_json: AsJson = False,
-    ) -> None:
-        _must_exist(settings, name)
-        if not yes:
-            _ask_first(name)
-        steer(name, settings=settings, timeout=timeout, author=author, reason=reason, as_json=as_json)
-
-    command = connected(steer_if_sure if verb.asks_first else steer)
-    tuner.command(verb.word, help=verb.help, epilog=_example(verb))(command)
-
-
-for _verb in VERBS.values():
-    if _verb.word != "apply":
-        _add_verb(_verb)
-
-
-def _carry_out(settings: BrokerSettings, verb: Verb, command: Command, *, timeout_s: float, as_json: bool) -> None:
-    """Send a command, wait for its effect, and say that it is done."""
-    with err.status("waiting for a worker ..."):
-        state = send(settings, command, timeout_s=timeout_s)
-    done = Done(tuner=command.tuner, done=verb.done, incarnation=state.incarnation if state is not None else None)
-    report(done, verb.said.format(name=command.tuner), as_json=as_json)
-
-
-def _ask_first(name: str) -> None:
-    if not err.is_terminal:
-        raise CommandFailed(f"what tuner {name} learned would be lost: say --yes if you mean it", ExitCode.USAGE)
-    typer.confirm(f"What tuner {name} learned will be lost. Go on?", abort=True, err=True)
+add_verbs(tuner)
 
 
 @tuner.command("list", epilog="Example: oppertune tuner list --json")
@@ -174,7 +88,7 @@ def tuner_list(*, settings: BrokerSettings, as_json: AsJson = False) -> None:
 @connected
 def tuner_show(name: Name, *, settings: BrokerSettings, as_json: AsJson = False) -> None:
     """Show a tuner: rounds, rewards, incumbents, instances, and what it waits for right now. Needs no worker."""
-    view = _there(name, read_tuner(settings, name))
+    view = must_exist(name, read_tuner(settings, name))
     rewards: dict[str, list[float]] = {}
     for closed in read_rounds(settings, name, last=_LOOKED_AT):
         if closed.reward is not None and view.state is not None and closed.incarnation == view.state.incarnation:
@@ -209,7 +123,7 @@ def tuner_best(
     as_json: AsJson = False,
 ) -> None:
     """Print the best known configuration of each context: the incumbent, which the fleet falls back to."""
-    view = _must_exist(settings, name)
+    view = must_exist(name, read_tuners(settings, name).get(name))
     if view.state is None:
         raise CommandFailed(f"the state of tuner {name} cannot be read: {view.unreadable}", ExitCode.FAILED)
     wanted = dict(one.partition("=")[::2] for one in context or ())
@@ -259,13 +173,3 @@ def tuner_picture(
     except OSError as error:
         raise CommandFailed(f"cannot write {output}: {error.strerror or error}", ExitCode.FAILED) from error
     out.print(f"{len(points)} rounds drawn into {output}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _must_exist(settings: BrokerSettings, name: str) -> TunerView:
-    return _there(name, read_tuners(settings, name).get(name))
-
-
-def _there(name: str, view: TunerView | None) -> TunerView:
-    if view is None:
-        raise CommandFailed(f"there is no tuner {name!r}; see: oppertune tuner list", ExitCode.NOT_FOUND)
-    return view

@@ -3,16 +3,18 @@
 from dataclasses import dataclass, field, replace
 from time import sleep, time_ns
 
+from ....core.errors import CommandFailed
 from ....schemas.keys import OFFSETS_KEY, partition_of, tuner_of
 from ....schemas.state import PartitionOffsets, ScopeState, TunerState
 from ...broker import BrokerSettings, partition_count, read_table
 from ...broker.reading import end_offsets
 from ...processor import SOURCES
 from ...processor.config_record import status_of
+from ..exit_codes import ExitCode
 from .partition_progress import PartitionProgress, partition_progress
 
 _BETWEEN_LOOKS_S = 2.0
-"""A worker that catches up commits several batches in this time."""
+"""Enough for a worker that catches up to commit something, and not too long for who waits for the answer."""
 
 
 @dataclass(slots=True)
@@ -61,6 +63,17 @@ def read_tuner(settings: BrokerSettings, name: str) -> TunerView | None:
     view = read_tuners(settings, name).get(name)
     if view is not None:
         view.partition = replace(view.partition, moving=view.partition.applied > before)
+    return view
+
+
+def must_exist(name: str, view: TunerView | None) -> TunerView:
+    """The tuner that was read.
+
+    Raises:
+        CommandFailed: There is none of the name.
+    """
+    if view is None:
+        raise CommandFailed(f"there is no tuner {name!r}; see: oppertune tuner list", ExitCode.NOT_FOUND)
     return view
 
 

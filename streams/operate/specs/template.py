@@ -22,6 +22,7 @@ from ....schemas.spec import (
 )
 
 _WIDTH = 120
+"""Columns of the comments: as wide as lines of code usually are."""
 
 
 def commented_spec(name: str, parameters: Sequence[Parameter], term: Term, file: str) -> str:

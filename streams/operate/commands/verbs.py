@@ -1,0 +1,101 @@
+"""A command of ``oppertune tuner`` for each verb of the table in ``steering/verbs.py``."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ....core.errors import CommandFailed
+from ....schemas.events import Command
+from ...broker import BrokerSettings, require_broker
+from ..console import err, report
+from ..exit_codes import ExitCode
+from ..outputs import Done
+from ..reading.tuners import must_exist, read_tuners
+from ..steering.send import new_command, send
+from ..steering.verbs import VERBS, Verb
+from .connection import connected
+from .options import AsJson, Author, Name, Reason, Timeout
+
+
+def add_verbs(tuner: typer.Typer) -> None:
+    """Add the commands, in the order of the table."""
+    for verb in VERBS.values():
+        command = _apply if verb.word == "apply" else _steering(verb)
+        tuner.command(verb.word, help=verb.help, epilog=f"Example: oppertune tuner {verb.word} {verb.example}")(command)
+
+
+@connected(require=False)
+def _apply(
+    file: Annotated[Path, typer.Argument(help="a tuner spec, YAML or JSON")],
+    *,
+    settings: BrokerSettings,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="validate only; needs no broker")] = False,
+    timeout: Timeout = 15.0,
+    author: Author = "",
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """The verb that may make a tuner: it takes a spec, and needs no broker for a dry run."""
+    from ..specs.file import read_spec
+
+    spec, written = read_spec(file)
+    if dry_run:
+        report(Done(tuner=spec.name, done="validated"), f"{file} is valid: tuner {spec.name}", as_json=as_json)
+        return
+    require_broker(settings)
+    verb = VERBS["apply"]
+    command = new_command(verb, spec.name, author=author, reason=reason, spec=written)
+    _carry_out(settings, verb, command, timeout_s=timeout, as_json=as_json)
+
+
+def _steering(verb: Verb) -> Callable[..., None]:
+    """The command of a verb for a tuner that is there."""
+
+    def steer(
+        name: Name,
+        *,
+        settings: BrokerSettings,
+        timeout: Timeout = 15.0,
+        author: Author = "",
+        reason: Reason = "",
+        as_json: AsJson = False,
+    ) -> None:
+        state = must_exist(name, read_tuners(settings, name).get(name)).state
+        if state is not None and not verb.is_needed(state):
+            report(Done(tuner=name, done="nothing"), verb.not_needed.format(name=name), as_json=as_json)
+            return
+        command = new_command(verb, name, author=author, reason=reason)
+        _carry_out(settings, verb, command, timeout_s=timeout, as_json=as_json)
+
+    def steer_if_sure(
+        name: Name,
+        *,
+        settings: BrokerSettings,
+        yes: Annotated[bool, typer.Option("--yes", help="do not ask: what was learned is lost")] = False,
+        timeout: Timeout = 15.0,
+        author: Author = "",
+        reason: Reason = "",
+        as_json: AsJson = False,
+    ) -> None:
+        must_exist(name, read_tuners(settings, name).get(name))
+        if not yes:
+            _ask_first(name)
+        steer(name, settings=settings, timeout=timeout, author=author, reason=reason, as_json=as_json)
+
+    return connected(steer_if_sure if verb.asks_first else steer)
+
+
+def _carry_out(settings: BrokerSettings, verb: Verb, command: Command, *, timeout_s: float, as_json: bool) -> None:
+    """Send a command, wait for its effect, and say that it is done."""
+    with err.status("waiting for a worker ..."):
+        state = send(settings, command, timeout_s=timeout_s)
+    done = Done(tuner=command.tuner, done=verb.done, incarnation=state.incarnation if state is not None else None)
+    report(done, verb.said.format(name=command.tuner), as_json=as_json)
+
+
+def _ask_first(name: str) -> None:
+    if not err.is_terminal:
+        raise CommandFailed(f"what tuner {name} learned would be lost: say --yes if you mean it", ExitCode.USAGE)
+    typer.confirm(f"What tuner {name} learned will be lost. Go on?", abort=True, err=True)
