@@ -10,19 +10,17 @@ synthetic problems that has a third less regret (docs/benchmarks/regret.md).
 import itertools
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.errors import InvalidArgument, StateMismatch
 from ..core.types import Context
 from ..core.values import Categorical, Integer, Real, ValueType
 from .base import Algorithm, _PredictResponse, _TuningRequest
 from .shared.arguments import checked_count, checked_number
-from .shared.running_statistics import FARTHEST, Running, cut
-
-Array: TypeAlias = NDArray[np.float64]
+from .shared.arrays import Array
+from .shared.running_statistics import FARTHEST, RunningStatistics, cut
 
 _REWARDS = 200
 """Rewards whose mean is what a slate is worth before its actions are looked at."""
@@ -37,7 +35,8 @@ _SLOWEST = 0.02
 """Least step: a world that changes is followed within some 50 plays of an action."""
 
 _COLUMNS = 16
-"""Columns of values: one for all contexts, the others for a context's fields (more than 15 of them share columns)."""
+"""Columns of values: one for all contexts, the others for a context's fields (more than 15 of them share columns). The
+state holds every column of every parameter."""
 
 
 class Slates(Algorithm):
@@ -80,7 +79,7 @@ class Slates(Algorithm):
         most = checked_count("n_discretized_values", n_discretized_values, 2)
         self._levels = [_levels(p, most) for p in self.params]
         self._alike = [_alike(p, len(levels)) for p, levels in zip(self.params, self._levels, strict=True)]
-        self._rewards = Running(_REWARDS)
+        self._rewards = RunningStatistics(_REWARDS)
         self._columns: dict[str, int] = {}  # of a field and its value
         # By column and slot: value of each action, and how much was learned of it. Column 0 is for all contexts.
         self._values: list[list[Array]] = [self._empty()]
@@ -161,7 +160,7 @@ class Slates(Algorithm):
 
 
 _MOST_FIELDS = 1000
-"""Fields with different values that are remembered; later ones have the common column alone."""
+"""Fields with different values that are remembered, in 14 kB; later ones have the common column alone."""
 
 
 def _fields(context: Context) -> list[str]:

@@ -3,7 +3,7 @@
 Auer, Cesa-Bianchi, Freund, Schapire 2002, *The nonstochastic multiarmed bandit problem*, with the decaying rates of
 OPPerTune 0.2.0, and three options that it did not have.
 
-With t rewards told and m the smallest of them::
+With t rewards learned and m the smallest of them::
 
     eta   = sqrt(ln K / (K (t + 1))) / max(1, |m|)      without the divisor before the first reward
     delta = min(1, explore sqrt(K / (t + 1)))
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ...core.errors import StateMismatch
 from ...core.state import JsonDict, decode, encode
 from ..shared.arguments import checked_choice, checked_number
-from ..shared.running_statistics import Running
+from ..shared.running_statistics import RunningStatistics
 
 Probabilities: TypeAlias = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ _REWARDS = 50
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What can be told to EXP3. The defaults are OPPerTune 0.2.0.
+    """Options of EXP3. The defaults are OPPerTune 0.2.0.
 
     Attributes:
         scale: ``min`` divides rewards by the size of the smallest one; ``spread`` compares them with the last ones.
@@ -77,7 +77,7 @@ class Rewards:
 
     Attributes:
         options: The options.
-        t: Number of rewards told.
+        t: Number of rewards learned.
         min_reward: m, None before the first reward.
     """
 
@@ -87,7 +87,7 @@ class Rewards:
         self.options = options
         self.t = 0
         self.min_reward: float | None = None
-        self._last = Running(_REWARDS)
+        self._last = RunningStatistics(_REWARDS)
 
     @property
     def _divisor(self) -> float:
@@ -156,7 +156,7 @@ class Exp3:
 
     @property
     def t(self) -> int:
-        """Number of rewards told."""
+        """Number of rewards learned."""
         return self.rewards.t
 
     @property

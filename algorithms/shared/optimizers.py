@@ -73,7 +73,7 @@ class RMSprop:
         alpha: Share of the past in the running mean, in [0, 1).
         momentum: Share of the last step in the next, in [0, 1).
         eps: Keeps the division finite, above 0.
-        v: Running mean of squared gradients; 0 before the first.
+        v: RunningStatistics mean of squared gradients; 0 before the first.
         b: Momentum buffer; stays 0 without momentum.
     """
 

@@ -18,7 +18,7 @@ def cut(x: float) -> float:
     return x if -LARGEST <= x <= LARGEST else math.copysign(LARGEST, x)
 
 
-class Running:
+class RunningStatistics:
     """Mean m and mean absolute deviation s of about the last ``window`` numbers, after Huber's winsorizing (1964).
 
     For the k-th number x, with w = min(k, window): d = clip(x - m, -5 s, 5 s); m <- m + d / w;

@@ -25,7 +25,7 @@ import numpy as np
 
 from ...core.errors import StateMismatch
 from ...core.state import JsonDict, decode, encode
-from ..shared.mixed_space import Array
+from ..shared.arrays import Array
 
 _SQRT5 = math.sqrt(5)
 
@@ -42,6 +42,9 @@ _FARTHEST = 4.0
 """No hyperparameter goes further from its prior mean: beyond, the data cannot tell its values apart."""
 
 _RPROP_FASTER, _RPROP_SLOWER, _RPROP_SMALLEST, _RPROP_LARGEST = 1.3, 0.5, 1e-3, 0.7
+"""What a step grows and shrinks by, and its bounds. Hyperparameters are logarithms: a step changes a weight by a
+thousandth at least, so that it can still follow the data, and doubles it at most, so that it cannot leap over the mode.
+"""
 
 
 class Data(NamedTuple):
