@@ -26,10 +26,10 @@ _REWARDS = 200
 """Rewards whose mean is what a slate is worth before its actions are looked at."""
 
 _HEAVIEST = 4.0
-"""Weights 1/p count as at most so much: more is noise, less is slow (1 had a tenth to a half more regret)."""
+"""Largest weight 1/p of an action: more is noise, and less is slow (1 had a tenth to a half more regret)."""
 
 _NEIGHBOURHOOD = 0.075
-"""Of a number's range: levels so far apart share e^-½ of what one of them teaches, because they do alike."""
+"""Share of a number's range: levels this far apart share e^-½ of what one of them teaches: they perform alike."""
 
 _SLOWEST = 0.02
 """Least step: a world that changes is followed within some 50 plays of an action."""
@@ -49,7 +49,7 @@ class Slates(Algorithm):
         parameters: Parameters of any kind.
         vw_args: Of the original's Vowpal Wabbit: ``{"arg_str": "--slates --epsilon 0.1 --power_t 0"}``; its
             ``--epsilon`` is taken over, and other options are refused, since there is no Vowpal Wabbit here.
-        n_discretized_values: Levels of a real without step, at least 2; an integer of more levels has so many too.
+        n_discretized_values: Levels of a real without step, and most levels of any other number, at least 2.
         epsilon: Share of plays of a parameter that are drawn uniformly, in [0, 1].
         random_seed: Seed of the draws.
 

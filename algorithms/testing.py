@@ -123,7 +123,7 @@ class AlgorithmConformance:
         return copy.deepcopy(self.contexts[turn % len(self.contexts)])
 
     def play(self, algorithm: Algorithm, script: random.Random, steps: int) -> list[PredictionType | str | None]:
-        """What comes back of so many random moves."""
+        """What comes back from a number of random moves."""
         contexts = copy.deepcopy(self.contexts)
         return [move(algorithm, script, contexts) for _ in range(steps)]
 

@@ -82,7 +82,7 @@ class Tree:
         return {"weights": encode(self.weights), "bias": encode(self.bias), "leaf_bias": encode(self.leaf_bias)}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: It was another tree.

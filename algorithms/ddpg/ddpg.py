@@ -29,8 +29,8 @@ _MOST_UNITS, _MOST_TRANSITIONS = 1024, 100_000
 """Largest hidden layer and buffer: for ten numbers they take 1 MB and 7 MB of state (a stream's budget is 4 MB)."""
 
 _LARGEST_BATCH, _MOST_STEPS = 1024, 10_000
-"""Largest batch, and most steps after a reward: for ten numbers so many steps of the default network take 2 s, and one
-step of the largest network and batch 17 ms."""
+"""Largest batch, and most steps after a reward: for ten numbers 10,000 steps of the default network take 2 s, and
+one step of the largest network and batch 17 ms."""
 
 _LARGEST_SCALED = 3.0
 """Scaled rewards are cut here: one failure must not make all the others look alike."""

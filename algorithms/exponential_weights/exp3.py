@@ -37,7 +37,8 @@ FLOOR = 1e-12
 """No arm's probability falls lower: at exactly 0 no reward could ever bring it back."""
 
 _DRAWN_AS_THE_ORIGINAL = 256
-"""Up to so many arms, a seed draws what it drew in OPPerTune 0.2.0. That takes time in K; drawing in steps does not."""
+"""Up to this number of arms, a seed draws what it drew in OPPerTune 0.2.0. That takes time in K; drawing in steps does
+not."""
 
 _OWN_WEIGHTS = 2048
 """Arms that have weights of their own; a state holds them all, in about 60 kB."""
@@ -122,7 +123,7 @@ class Rewards:
         return {"t": self.t, "min_reward": self.min_reward, "last": self._last.get_state()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was."""
+        """Restore what :meth:`get_state` returned."""
         self.t, self.min_reward = int(state["t"]), state["min_reward"]
         self._last.set_state(state["last"])
 
@@ -266,7 +267,7 @@ class Exp3:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: It had another number of arms.

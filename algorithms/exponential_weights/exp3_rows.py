@@ -73,7 +73,7 @@ class Exp3Rows:
         return {"p": encode(self.p), "rewards": self.rewards.get_state()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: It had other numbers of arms.

@@ -33,7 +33,7 @@ class Optimizer(Protocol):
         """Everything that changes, JSON-safe."""
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was."""
+        """Restore what :meth:`get_state` returned."""
 
 
 class SGD:
@@ -51,7 +51,7 @@ class SGD:
         return {"eta": self.eta}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: It was another kind of optimizer.
@@ -99,7 +99,7 @@ class RMSprop:
         return {"eta": self.eta, "v": encode(self.v), "b": encode(self.b)}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: It was another kind of optimizer.

@@ -103,7 +103,7 @@ def suggestion(sampler: BaseSampler, space: dict[str, BaseDistribution], trials:
     known = [_frozen(number, c, reward, space) for number, (c, reward) in enumerate(trials, 1)]
     before = _asking.set(True)
     try:
-        with np.errstate(all="ignore"):  # a Gaussian process that has converged divides 0 by 0, and makes do with it
+        with np.errstate(all="ignore"):  # a Gaussian process that has converged divides 0 by 0, and handles the NaN
             study = create_study(storage=_Known(known), sampler=sampler, direction="maximize")
             return study.ask(space).params
     finally:

@@ -53,7 +53,7 @@ class Played:
         }
 
     def set_state(self, state: dict[str, list[tuple[list[ParameterValue], int, float]]]) -> None:
-        """Become what the writer of ``state`` was."""
+        """Restore what :meth:`get_state` returned."""
         self._contexts = {
             context_id: {tuple(values): (int(count), float(mean)) for values, count, mean in rows}
             for context_id, rows in state.items()

@@ -74,7 +74,7 @@ class ChangeDetector:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was."""
+        """Restore what :meth:`get_state` returned."""
         contexts, sums, points, rewards = (decode(state[name]) for name in ("contexts", "sums", "points", "rewards"))
         keys = [tuple(context) for context in contexts]
         self._sums = dict(zip(keys, sums, strict=True))

@@ -140,7 +140,7 @@ class History:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: Its points had another dimension, or its parts do not fit together.

@@ -36,7 +36,7 @@ _DESIGN = 3
 known are drawn from anywhere: near the declared one, many at once would teach little, and all be as bad as it is."""
 
 _BEST, _NEIGHBOURS, _ANYWHERE = 8, 30, 20
-"""Candidates: so many best known configurations, neighbours of each, and points from anywhere. An ask's time grows with
+"""Candidates: the best known configurations, neighbours of each, and points from anywhere. An ask's time grows with
 their number; more from anywhere (60, 100) were no better (docs/decisions/0013-surrogate-and-auto.md)."""
 
 _GROWTH = 0.03
