@@ -71,8 +71,8 @@ class BlueFin(Algorithm):
             five times the mean size of the last differences, so that adding a number to all rewards changes nothing
             (with ``feedback=2``; it matters with ``sgd``: ``rmsprop`` scales the steps by itself). Rewards far from 0
             then cost a sixth of the regret; near 0 it is quicker at first, and less exact in the end.
-        min_levels: Numbers on a grid are played at least this many steps (times the direction) from the centre, in [0, 1]:
-            with 2 to 4 levels, 0.5 makes far more pairs differ and halves the regret; 6 and more do not change.
+        min_levels: Numbers on a grid are played at least this many steps (times the direction) from the centre, in
+            [0, 1]: with 2 to 4 levels, 0.5 makes far more pairs differ and halves the regret; 6 and more do not change.
         edges: Let the centre come to the edges; what would be played beyond is played at the edge. Less regret once an
             optimum there was reached, and a little more on the way, or where the optimum is inside.
 
