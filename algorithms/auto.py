@@ -11,7 +11,7 @@ from .hybrid_solver import RECOMMENDED, HybridSolver
 from .surrogate import Surrogate
 
 _MOST_PARAMETERS = 60
-"""Up to so many, a model of all parameters together learns faster than one of each, and takes milliseconds a round."""
+"""Up to this number a model of all parameters together learns faster than one of each, and takes milliseconds."""
 
 
 class Auto(Algorithm):

@@ -15,7 +15,7 @@ last thing I played" on the object, because by then something else may have been
 
 Who owns what: the base class owns the requests and the translation between the parameters' units and transformed ones;
 a learner owns its other attributes, which are its state. All of it is written by :meth:`Algorithm.get_state`, and an
-instance that was given that state goes on exactly as the writer would have. Instances are not safe to share between
+instance that restores that state goes on exactly as its writer would have. Instances are not safe to share between
 threads.
 """
 
@@ -84,7 +84,7 @@ class Capabilities:
         supports_single_reward: It learns from one request at a time.
         supports_sequence_of_rewards: It learns from all open requests of a context together.
         learns_from_others: It can learn off-policy: from the reward of a configuration that it did not choose.
-        needs_rewards: An app is expected to answer each prediction; else predictions nobody answers are forgotten.
+        needs_rewards: An app is expected to answer each prediction; else predictions without a reward are forgotten.
     """
 
     supported_parameter_types: tuple[type[ValueType], ...] = ()
@@ -300,7 +300,7 @@ class Algorithm(ABC):
             self.__requests.close(twin.id)
 
     def check_context(self, context: Context | None = None) -> None:
-        """Whether the learner could be asked for a context: a stream refuses an app's message where it could not.
+        """Check that the learner can be asked for a context: a stream refuses an app's message where it can't.
 
         Raises:
             InvalidInput: The context lacks a field that the learner needs, or has it with an impossible value.
@@ -376,7 +376,7 @@ class Algorithm(ABC):
         return state
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was: everything that follows is equal, to the bit.
+        """Restore what :meth:`get_state` returned: this instance goes on exactly as the writer would, to the bit.
 
         The instance must have been built with the same parameters, and arguments of the same shape.
 
@@ -397,7 +397,7 @@ class Algorithm(ABC):
             raise InvalidState(f"a damaged state: {type(error).__name__}: {error}") from error
 
     def check_streamable(self) -> None:
-        """See that the state can be written and restored without loss, as a stream needs.
+        """Check that the state can be written and restored without loss, as a stream needs.
 
         Raises:
             NotStreamable: An attribute can't be, or two attributes share an object; the message names them.

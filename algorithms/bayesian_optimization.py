@@ -26,9 +26,9 @@ from optuna.samplers import GPSampler
 from ..core.errors import InvalidArgument, InvalidArgumentType
 from ..core.types import Context
 from ..core.values import ValueType
-from .shared.arguments import checked_choice
-from .shared.mixed_space import Array
-from .shared.optuna_learner import AskTell
+from .shared.arguments import checked_choice, checked_count
+from .shared.arrays import Array
+from .shared.optuna_learner import OptunaLearner
 
 _HISTORY = 100
 """Rewards that are remembered: the time of an ask grows faster than their number."""
@@ -47,32 +47,41 @@ threads at once would restore what the other has set."""
 
 
 class _PlugIn(GPSampler):
-    """A sampler that improves on the best expected reward, or settles for it.
+    """A sampler that improves on the best expected reward, or returns the configuration that has it.
 
-    ``_optimize_acqf`` is there to be overridden, says Optuna, but not sure to stay: a test pins what is used of it.
+    Optuna's source invites to override ``_optimize_acqf``, but does not promise to keep it: a test pins it.
 
     Args:
         seed: Seed of the search for the largest improvement.
-        settle: Return the played configuration with the best expected reward, instead of one that may be better.
+        explore: Return a configuration that may be better, not the played one with the best expected reward.
     """
 
-    def __init__(self, seed: int, *, settle: bool) -> None:
+    def __init__(self, seed: int, *, explore: bool) -> None:
         super().__init__(seed=seed, n_startup_trials=1, warn_independent_sampling=False)
-        self._settle = settle
+        self._explore = explore
 
     def _optimize_acqf(self, acqf: Any, best_params: NDArray[Any] | None) -> NDArray[Any]:  # noqa: ANN401, ARG002
-        played = acqf._gpr._X_train  # noqa: SLF001
-        with torch.no_grad():
-            mean, _ = acqf._gpr.posterior(played)  # noqa: SLF001
-        best = int(mean.argmax())
-        point: NDArray[Any] = played[best].numpy()
-        if self._settle:
-            return point
-        acqf._threshold = float(mean[best])  # noqa: SLF001
-        return super()._optimize_acqf(acqf, point[None])
+        best = _improve_on_the_best_mean(acqf)
+        return super()._optimize_acqf(acqf, best[None]) if self._explore else best
 
 
-class BayesianOptimization(AskTell):
+def _improve_on_the_best_mean(acqf: Any) -> NDArray[Any]:  # noqa: ANN401 - its class is private to Optuna
+    """Set f* of an acquisition function to the largest mean over the points played, and return that point.
+
+    All that we use of Optuna's private names is here. There is no public way in Optuna 5.0: ``GPSampler`` fits the
+    process within one call, shows it to nothing but the acquisition function, and has no option for f*.
+    """
+    process = acqf._gpr  # noqa: SLF001
+    played = process._X_train  # noqa: SLF001
+    with torch.no_grad():
+        mean, _ = process.posterior(played)
+    best = int(mean.argmax())
+    acqf._threshold = float(mean[best])  # noqa: SLF001
+    point: NDArray[Any] = played[best].numpy()
+    return point
+
+
+class BayesianOptimization(OptunaLearner):
     """Expected improvement by a Gaussian process over numbers and categories.
 
     An ask takes about a tenth of a second. Open requests count as if they had brought the mean reward.
@@ -88,10 +97,10 @@ class BayesianOptimization(AskTell):
         InvalidArgument: ``optimizer_args`` have another key, or an impossible value.
     """
 
-    class Meta(AskTell.Meta):
+    class Meta(OptunaLearner.Meta):
         """Flags, see ``Capabilities``."""
 
-        configuration = (*AskTell.Meta.configuration, "n_initial_points")
+        configuration = (*OptunaLearner.Meta.configuration, "n_initial_points")
 
     def __init__(
         self,
@@ -107,15 +116,15 @@ class BayesianOptimization(AskTell):
             return self._anywhere()
         rewards = _scaled(self._rewards)
         with _alone():
-            told = [*self._rewarded(rewards), *self._waiting(float(rewards.mean()))]
-            return self._suggested(_PlugIn(self._seed(), settle=False), told)
+            trials = [*self._rewarded(rewards), *self._waiting(float(rewards.mean()))]
+            return self._suggested(_PlugIn(self._seed(), explore=True), trials)
 
     def _recommend(self, context: Context) -> dict[str, Any] | None:  # noqa: ARG002
         if not len(self._rewards):
             return None
-        told = self._rewarded(_scaled(self._rewards))
+        trials = self._rewarded(_scaled(self._rewards))
         with _alone():
-            return self._space.decode(self._suggested(_PlugIn(0, settle=True), told))
+            return self._space.decode(self._suggested(_PlugIn(0, explore=False), trials))
 
 
 @contextmanager
@@ -158,8 +167,4 @@ def _checked(optimizer_args: Mapping[str, Any]) -> int:
     for key, choices in _CHOICES.items():
         checked_choice(key, optimizer_args.get(key, choices[0]), choices)
     n = next((optimizer_args[name] for name in names if name in optimizer_args), 10)
-    if isinstance(n, bool) or not isinstance(n, int):
-        raise InvalidArgumentType(f"n_initial_points must be a whole number, not {n!r}")
-    if n < 1:
-        raise InvalidArgument(f"n_initial_points must be at least 1, not {n}")
-    return n
+    return checked_count("n_initial_points", n, 1)

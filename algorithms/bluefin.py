@@ -18,13 +18,14 @@ from ..core.values import Integer, Real
 from .base import Algorithm, Metadata, _PredictResponse, _TuningRequest
 from .shared.arguments import checked_choice, checked_flag, checked_number
 from .shared.optimizers import Vector, create_optimizer
-from .shared.running_statistics import FARTHEST, Running, cut
+from .shared.running_statistics import FARTHEST, RunningStatistics, cut
 
 _FREE = "free"
 _OPEN = "open"
 
-_MAX_SCOPES_HALF_TOLD = 1024
-"""Scopes whose pair waits for its second half. One that never asks again must not be kept for ever."""
+_MOST_WAITING_SCOPES = 1024
+"""Scopes whose pair waits for its second half: a spec allows 1,000 contexts at once. One that never asks again must not
+be kept for ever: a pair of ten numbers is 0.6 kB of state."""
 
 _REWARDS = 5
 """Rewards whose mean is the baseline: 1 follows a drift best, 50 has the least noise, and 5 is close to either."""
@@ -34,7 +35,7 @@ _DIFFERENCES = 50
 
 
 class _Probe(TypedDict):
-    """One direction being tried. Plain data, so that it is state as it stands."""
+    """One direction being tried. Plain data, so that it can be written as state."""
 
     direction: Vector  # u, shape (n,), length 1
     centre: Vector  # w when it was first asked for: both halves are played about the same point
@@ -70,7 +71,7 @@ class BlueFin(Algorithm):
             five times the mean size of the last differences, so that adding a number to all rewards changes nothing
             (with ``feedback=2``; it matters with ``sgd``: ``rmsprop`` scales the steps by itself). Rewards far from 0
             then cost a sixth of the regret; near 0 it is quicker at first, and less exact in the end.
-        min_levels: Numbers on a grid are played at least so many of its steps (times the direction) from the centre, in
+        min_levels: Numbers on a grid are played at least this many steps (times the direction) from the centre, in
             [0, 1]: with 2 to 4 levels, 0.5 makes far more pairs differ and halves the regret; 6 and more do not change.
         edges: Let the centre come to the edges; what would be played beyond is played at the edge. Less regret once an
             optimum there was reached, and a little more on the way, or where the optimum is inside.
@@ -118,7 +119,7 @@ class BlueFin(Algorithm):
         self.baseline = checked_choice("baseline", baseline, ("none", "mean"))
         self.normalise = checked_choice("normalise", normalise, ("largest", "spread"))
         self.edges = checked_flag("edges", edges)
-        self._running = Running(_REWARDS) if feedback == 1 else Running(_DIFFERENCES, mean=0.0)
+        self._running = RunningStatistics(_REWARDS) if feedback == 1 else RunningStatistics(_DIFFERENCES, mean=0.0)
         self._updates = 0
         self._names = [p.name for p in self.params]
         # N, the largest transformed value: 1 for a real, the number of steps for what is on a grid.
@@ -131,11 +132,9 @@ class BlueFin(Algorithm):
         self.centre: Vector = self._inside(start)
         self._rng = np.random.default_rng(self._random_seed)
         self._drawn = 0
-        self._probes: dict[int, _Probe] = {}  # by the number of the draw: those with a half open or told
-        self._waiting: dict[
-            ContextIdType, list[int]
-        ] = {}  # scope: probes with a half to be played, in order of drawing
-        self._spare: list[tuple[int, Vector]] = []  # directions drawn of which nothing is open or told any more
+        self._probes: dict[int, _Probe] = {}  # by the number of the draw: those with a half open or rewarded
+        self._waiting: dict[ContextIdType, list[int]] = {}  # by scope: probes with a half to play, in order of drawing
+        self._spare: list[tuple[int, Vector]] = []  # directions drawn of which nothing is open or rewarded any more
 
     @property
     def _numbers(self) -> list[Integer | Real]:
@@ -183,27 +182,27 @@ class BlueFin(Algorithm):
         number, half = request.metadata["draw"], request.metadata["half"]
         probe = self._probes[number]
         probe["halves"][half] = cut(request.learned_reward)
-        told = [answer for answer in probe["halves"] if isinstance(answer, float)]
-        if len(told) < self.feedback:
+        rewards = [half for half in probe["halves"] if isinstance(half, float)]
+        if len(rewards) < self.feedback:
             self._bound_waiting(number)
             return None
         self._forget(number)
         # g_i = n D u_i / (feedback delta_i)
-        slope = cut(len(self.params) * self._difference(told) / (self.feedback * probe["delta"]))
+        slope = cut(len(self.params) * self._difference(rewards) / (self.feedback * probe["delta"]))
         gradient: Vector = slope * probe["direction"]
         if self._least is not None:
             gradient *= probe["delta"] / self._reach(probe["delta"])
         self._ascend(gradient)
         return gradient
 
-    def _difference(self, told: list[float]) -> float:
+    def _difference(self, rewards: list[float]) -> float:
         """D: what the rewards of a probe say of its direction."""
         if self.feedback == 1:
-            return self._running.add(told[0]) if self.baseline == "mean" else told[0]
+            return self._running.add(rewards[0]) if self.baseline == "mean" else rewards[0]
         if self.normalise == "spread":
-            return self._running.scaled(told[0] - told[1]) / FARTHEST
-        largest = max(abs(told[0]), abs(told[1]))
-        return (told[0] - told[1]) / largest if largest else 0.0
+            return self._running.scaled(rewards[0] - rewards[1]) / FARTHEST
+        largest = max(abs(rewards[0]), abs(rewards[1]))
+        return (rewards[0] - rewards[1]) / largest if largest else 0.0
 
     def _reach(self, delta: float) -> Vector | float:
         """delta_i: how far from the centre a coordinate is played, before the direction: delta, or more on a grid."""
@@ -239,7 +238,7 @@ class BlueFin(Algorithm):
         number, half = tuning_request.metadata["draw"], tuning_request.metadata["half"]
         probe = self._probes[number]
         probe["halves"][half] = _FREE
-        if all(answer == _FREE for answer in probe["halves"]):
+        if all(half == _FREE for half in probe["halves"]):
             # Nothing ties the direction to a centre or a scope any more: whoever asks next gets it.
             self._forget(number)
             insort(self._spare, (number, probe["direction"]), key=lambda spare: spare[0])
@@ -297,7 +296,7 @@ class BlueFin(Algorithm):
             insort(queue, number)
 
     def _forget(self, number: int) -> None:
-        """Remove a probe: it was learned, or nothing of it is open or told."""
+        """Remove a probe: it was learned, or nothing of it is open or rewarded."""
         scope = self._probes.pop(number)["scope"]
         queue = self._waiting.get(scope)
         if queue and number in queue:
@@ -306,8 +305,8 @@ class BlueFin(Algorithm):
                 del self._waiting[scope]
 
     def _bound_waiting(self, newest: int) -> None:
-        """Drop the half-told pair of the scope that has waited longest, when too many wait."""
-        if len(self._waiting) <= _MAX_SCOPES_HALF_TOLD:
+        """Drop the pair with one reward of the scope that has waited longest, when too many wait."""
+        if len(self._waiting) <= _MOST_WAITING_SCOPES:
             return
         for numbers in self._waiting.values():
             for number in numbers:

@@ -13,7 +13,7 @@ from .exponential_weights.exp3_rows import Exp3Rows
 
 
 class ExponentialWeightsSlates(Algorithm):
-    """One EXP3 learner per parameter, all told the same reward: many parameters are cheap, interactions are not seen.
+    """One EXP3 learner per parameter, all of the same reward: many parameters are cheap, interactions are not seen.
 
     Args:
         parameters: Categorical parameters.

@@ -27,8 +27,8 @@ from ..core.errors import InvalidArgument, InvalidArgumentType
 from ..core.types import PredictionType
 from ..core.values import ValueType
 from .shared.arguments import checked_choice
-from .shared.mixed_space import Array
-from .shared.optuna_learner import AskTell
+from .shared.arrays import Array
+from .shared.optuna_learner import OptunaLearner
 
 _HISTORY = 300
 """Rewards that are remembered. 100 take half of the time, and half as much regret again over 1,000 rounds."""
@@ -42,7 +42,7 @@ _MEANINGLESS = ("show_progressbar", "verbose")
 """Options of ``hyperopt.fmin`` that say what it prints. Nothing is printed."""
 
 
-class HOpt(AskTell):
+class HOpt(OptunaLearner):
     """Search by a tree-structured Parzen estimator, by annealing, or at random.
 
     Args:
@@ -56,10 +56,10 @@ class HOpt(AskTell):
         InvalidArgument: An argument has an impossible value, or ``fmin_args`` another key.
     """
 
-    class Meta(AskTell.Meta):
+    class Meta(OptunaLearner.Meta):
         """Flags, see ``Capabilities``."""
 
-        configuration = (*AskTell.Meta.configuration, "algo", "_first")
+        configuration = (*OptunaLearner.Meta.configuration, "algo", "_first")
 
     def __init__(
         self,

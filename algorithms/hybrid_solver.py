@@ -1,4 +1,4 @@
-"""Hybrid solver: categories by one algorithm, numbers by another, both told the same reward."""
+"""Hybrid solver: categories by one algorithm, numbers by another, both learning from the same reward."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -41,7 +41,7 @@ class HybridSolver(Algorithm):
         numerical_algorithm_args: Its arguments.
         random_seed: Seeds the two where their arguments have no ``random_seed``, each with a stream of its own.
         hold_categories: Play both halves of a two-point pair (``bluefin`` with ``feedback=2``) with the categories
-            drawn for the first; the categorical learner is told both rewards for that one draw. With joint
+            drawn for the first; the categorical learner learns both rewards for that one draw. With joint
             ``exponential_weights`` on problem (b) a tenth less regret; on problems drawn anew no less, and with the
             recommended arguments slightly more. Without such pairs, nothing changes.
 

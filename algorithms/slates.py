@@ -10,34 +10,33 @@ synthetic problems that has a third less regret (docs/benchmarks/regret.md).
 import itertools
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.errors import InvalidArgument, StateMismatch
 from ..core.types import Context
 from ..core.values import Categorical, Integer, Real, ValueType
 from .base import Algorithm, _PredictResponse, _TuningRequest
 from .shared.arguments import checked_count, checked_number
-from .shared.running_statistics import FARTHEST, Running, cut
-
-Array: TypeAlias = NDArray[np.float64]
+from .shared.arrays import Array
+from .shared.running_statistics import FARTHEST, RunningStatistics, cut
 
 _REWARDS = 200
 """Rewards whose mean is what a slate is worth before its actions are looked at."""
 
 _HEAVIEST = 4.0
-"""Weights 1/p count as at most so much: more is noise, less is slow (1 had a tenth to a half more regret)."""
+"""Largest weight 1/p of an action: more is noise, and less is slow (1 had a tenth to a half more regret)."""
 
 _NEIGHBOURHOOD = 0.075
-"""Of a number's range: levels so far apart share e^-½ of what one of them teaches, because they do alike."""
+"""Share of a number's range: levels this far apart share e^-½ of what one of them teaches: they perform alike."""
 
 _SLOWEST = 0.02
 """Least step: a world that changes is followed within some 50 plays of an action."""
 
 _COLUMNS = 16
-"""Columns of values: one for all contexts, the others for a context's fields (more than 15 of them share columns)."""
+"""Columns of values: one for all contexts, the others for a context's fields (more than 15 of them share columns). The
+state holds every column of every parameter."""
 
 
 class Slates(Algorithm):
@@ -50,7 +49,7 @@ class Slates(Algorithm):
         parameters: Parameters of any kind.
         vw_args: Of the original's Vowpal Wabbit: ``{"arg_str": "--slates --epsilon 0.1 --power_t 0"}``; its
             ``--epsilon`` is taken over, and other options are refused, since there is no Vowpal Wabbit here.
-        n_discretized_values: Levels of a real without step, at least 2; an integer of more levels has so many too.
+        n_discretized_values: Levels of a real without step, and most levels of any other number, at least 2.
         epsilon: Share of plays of a parameter that are drawn uniformly, in [0, 1].
         random_seed: Seed of the draws.
 
@@ -80,7 +79,7 @@ class Slates(Algorithm):
         most = checked_count("n_discretized_values", n_discretized_values, 2)
         self._levels = [_levels(p, most) for p in self.params]
         self._alike = [_alike(p, len(levels)) for p, levels in zip(self.params, self._levels, strict=True)]
-        self._rewards = Running(_REWARDS)
+        self._rewards = RunningStatistics(_REWARDS)
         self._columns: dict[str, int] = {}  # of a field and its value
         # By column and slot: value of each action, and how much was learned of it. Column 0 is for all contexts.
         self._values: list[list[Array]] = [self._empty()]
@@ -161,7 +160,7 @@ class Slates(Algorithm):
 
 
 _MOST_FIELDS = 1000
-"""Fields with different values that are remembered; later ones have the common column alone."""
+"""Fields with different values that are remembered, in 14 kB; later ones have the common column alone."""
 
 
 def _fields(context: Context) -> list[str]:

@@ -123,7 +123,7 @@ class AlgorithmConformance:
         return copy.deepcopy(self.contexts[turn % len(self.contexts)])
 
     def play(self, algorithm: Algorithm, script: random.Random, steps: int) -> list[PredictionType | str | None]:
-        """What comes back of so many random moves."""
+        """What comes back from a number of random moves."""
         contexts = copy.deepcopy(self.contexts)
         return [move(algorithm, script, contexts) for _ in range(steps)]
 
@@ -245,12 +245,12 @@ class AlgorithmConformance:
 
     def test_what_is_said_twice_or_of_no_request_is_refused_and_changes_nothing(self, make: Make) -> None:
         algorithm, context = make(5), self.context()
-        told, abandoned, still_open = (algorithm.ask(context) for _ in range(3))
-        algorithm.tell(told.id, 0.5)
+        answered, abandoned, still_open = (algorithm.ask(context) for _ in range(3))
+        algorithm.tell(answered.id, 0.5)
         algorithm.abandon(abandoned.id)
         before = orjson.dumps(algorithm.get_state())
         assert _raises(InvalidArgument, algorithm.ask, context, still_open.id)
-        for request_id in (told.id, abandoned.id, "never"):
+        for request_id in (answered.id, abandoned.id, "never"):
             assert _raises(UnknownRequest, algorithm.tell, request_id, 0.5)
             assert _raises(UnknownRequest, algorithm.abandon, request_id)
             assert _raises(UnknownRequest, algorithm.store_reward, request_id, 0.5)

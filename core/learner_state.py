@@ -1,6 +1,6 @@
-"""A learner's state: which algorithm and parameters it is of, and the attributes that were learned.
+"""What a learner's state says: the algorithm and parameters that it belongs to, and the attributes that were learned.
 
-A state is restored only by an instance of the same algorithm with the same parameters, which its header tells.
+Only an instance of the same algorithm with the same parameters may restore a state; its header tells.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ def header(algorithm: str, parameters: Iterable[Categorical | Integer | Real]) -
 
 
 def check_header(state: object, own: Mapping[str, object]) -> None:
-    """See that a state was written by an instance like this one.
+    """Check that a state was written by an instance like this one.
 
     Args:
         state: The state.
@@ -77,7 +77,7 @@ def restore_attributes(x: object, names: Iterable[str], encoded: Mapping[str, ob
 
 
 def check_attributes(x: object, names: Collection[str]) -> None:
-    """See that attributes of an object can be written and restored without loss.
+    """Check that attributes of an object can be written and restored without loss.
 
     Raises:
         NotStreamable: One has no encoding, or two share an object; the message names them.

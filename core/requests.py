@@ -12,7 +12,7 @@ from .state import JsonDict, JsonValue, decode, encode
 from .types import Context, ContextIdType, PredictionType, RequestIdType, RewardType
 
 DEFAULT_LIMIT = 10_000
-"""Open requests that an instance keeps: far above any fleet's, far below what would hurt its host."""
+"""Open requests that an instance keeps: far above any fleet's. With ten numbers each, they take 15 MB of memory."""
 
 NO_CONTEXT = Context()
 """The context of a request that was asked for without one."""
@@ -88,7 +88,7 @@ class RequestManager:
         return iter(self._by_id.values())
 
     def check_room(self, request_id: RequestIdType) -> None:
-        """See that a request of this id could be opened.
+        """Check that a request of this id can be opened.
 
         Raises:
             InvalidArgument: The id is empty, or a request of this id is open.

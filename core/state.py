@@ -57,7 +57,7 @@ class Stateful(Protocol):
         """Everything that changes, as JSON-safe data that later changes do not touch."""
 
     def set_state(self, state: Mapping[str, JsonValue]) -> None:
-        """Become what the writer of ``state`` was."""
+        """Restore what :meth:`get_state` returned."""
 
 
 def _is_stateful(x: object) -> TypeGuard[Stateful]:

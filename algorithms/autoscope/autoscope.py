@@ -20,9 +20,10 @@ from ..base import Algorithm, _PredictResponse, _TuningRequest
 from ..bluefin import BlueFin
 from ..hybrid_solver import HybridSolver
 from ..shared.arguments import checked_count, checked_flag, checked_number
+from ..shared.arrays import Array
 from ..shared.optimizers import create_optimizer
 from .feature import AutoScopeFeature, checked_features
-from .tree import Array, Tree
+from .tree import Tree
 
 if TYPE_CHECKING:
     import torch

@@ -14,15 +14,13 @@ through estimators: Bengio, Léonard, Courville 2013, arXiv:1308.3432).
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...core.errors import StateMismatch
 from ...core.state import JsonDict, decode, encode
-
-Array: TypeAlias = NDArray[np.float64]
+from ..shared.arrays import Array
 
 
 def paths(height: int) -> Array:
@@ -84,7 +82,7 @@ class Tree:
         return {"weights": encode(self.weights), "bias": encode(self.bias), "leaf_bias": encode(self.leaf_bias)}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: It was another tree.

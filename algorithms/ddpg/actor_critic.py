@@ -93,7 +93,7 @@ class Network:
         return {"numbers": packed(self._numbers.numpy()), "steps": self._steps}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: Its networks had another size.
@@ -190,7 +190,7 @@ class ActorCritic:
         return {"actor": self.actor.get_state(), "critic": self.critic.get_state()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: Its networks had another size.

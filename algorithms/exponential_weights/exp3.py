@@ -3,7 +3,7 @@
 Auer, Cesa-Bianchi, Freund, Schapire 2002, *The nonstochastic multiarmed bandit problem*, with the decaying rates of
 OPPerTune 0.2.0, and three options that it did not have.
 
-With t rewards told and m the smallest of them::
+With t rewards learned and m the smallest of them::
 
     eta   = sqrt(ln K / (K (t + 1))) / max(1, |m|)      without the divisor before the first reward
     delta = min(1, explore sqrt(K / (t + 1)))
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ...core.errors import StateMismatch
 from ...core.state import JsonDict, decode, encode
 from ..shared.arguments import checked_choice, checked_number
-from ..shared.running_statistics import Running
+from ..shared.running_statistics import RunningStatistics
 
 Probabilities: TypeAlias = NDArray[np.float64]
 
@@ -37,7 +37,8 @@ FLOOR = 1e-12
 """No arm's probability falls lower: at exactly 0 no reward could ever bring it back."""
 
 _DRAWN_AS_THE_ORIGINAL = 256
-"""Up to so many arms, a seed draws what it drew in OPPerTune 0.2.0. That takes time in K; drawing in steps does not."""
+"""Up to this number of arms, a seed draws what it drew in OPPerTune 0.2.0. That takes time in K; drawing in steps does
+not."""
 
 _OWN_WEIGHTS = 2048
 """Arms that have weights of their own; a state holds them all, in about 60 kB."""
@@ -48,7 +49,7 @@ _REWARDS = 50
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What can be told to EXP3. The defaults are OPPerTune 0.2.0.
+    """Options of EXP3. The defaults are OPPerTune 0.2.0.
 
     Attributes:
         scale: ``min`` divides rewards by the size of the smallest one; ``spread`` compares them with the last ones.
@@ -77,7 +78,7 @@ class Rewards:
 
     Attributes:
         options: The options.
-        t: Number of rewards told.
+        t: Number of rewards learned.
         min_reward: m, None before the first reward.
     """
 
@@ -87,7 +88,7 @@ class Rewards:
         self.options = options
         self.t = 0
         self.min_reward: float | None = None
-        self._last = Running(_REWARDS)
+        self._last = RunningStatistics(_REWARDS)
 
     @property
     def _divisor(self) -> float:
@@ -122,7 +123,7 @@ class Rewards:
         return {"t": self.t, "min_reward": self.min_reward, "last": self._last.get_state()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was."""
+        """Restore what :meth:`get_state` returned."""
         self.t, self.min_reward = int(state["t"]), state["min_reward"]
         self._last.set_state(state["last"])
 
@@ -156,7 +157,7 @@ class Exp3:
 
     @property
     def t(self) -> int:
-        """Number of rewards told."""
+        """Number of rewards learned."""
         return self.rewards.t
 
     @property
@@ -266,7 +267,7 @@ class Exp3:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: It had another number of arms.

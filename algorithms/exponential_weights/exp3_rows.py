@@ -1,4 +1,4 @@
-"""Several EXP3 learners that are told the same rewards, as one: half the time of one after the other."""
+"""Several EXP3 learners of the same rewards, computed as one: half the time of one after the other."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from .exp3 import FLOOR, Options, Probabilities, Rewards, root
 
 
 class Exp3Rows:
-    """Several learners told the same rewards, computed together: one row of weights each.
+    """Several learners of the same rewards, computed together: one row of weights each.
 
     Attributes:
         rewards: Rates, and what was learned of the rewards.
@@ -73,7 +73,7 @@ class Exp3Rows:
         return {"p": encode(self.p), "rewards": self.rewards.get_state()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: It had other numbers of arms.
@@ -101,7 +101,7 @@ class Row:
 
     @property
     def t(self) -> int:
-        """Number of rewards told."""
+        """Number of rewards learned."""
         return self._learners.rewards.t
 
     @property

@@ -1,14 +1,13 @@
 """Configurations as points: numbers scaled to [0, 1], categories by their index. Their neighbours, their distances."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...core.values import Categorical, Integer, ValueType
-
-Array: TypeAlias = NDArray[np.float64]
+from .arrays import Array
 
 _REACHES = np.array([0.05, 0.15, 0.4])
 """Standard deviations of a changed number, of its range: near, further and almost anywhere, with equal chance."""

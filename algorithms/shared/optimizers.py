@@ -33,7 +33,7 @@ class Optimizer(Protocol):
         """Everything that changes, JSON-safe."""
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was."""
+        """Restore what :meth:`get_state` returned."""
 
 
 class SGD:
@@ -51,7 +51,7 @@ class SGD:
         return {"eta": self.eta}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: It was another kind of optimizer.
@@ -73,7 +73,7 @@ class RMSprop:
         alpha: Share of the past in the running mean, in [0, 1).
         momentum: Share of the last step in the next, in [0, 1).
         eps: Keeps the division finite, above 0.
-        v: Running mean of squared gradients; 0 before the first.
+        v: RunningStatistics mean of squared gradients; 0 before the first.
         b: Momentum buffer; stays 0 without momentum.
     """
 
@@ -99,7 +99,7 @@ class RMSprop:
         return {"eta": self.eta, "v": encode(self.v), "b": encode(self.b)}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: It was another kind of optimizer.

@@ -1,4 +1,4 @@
-"""A running mean and spread of rewards, which no single reward can carry away."""
+"""A running mean and spread of rewards, robust to single absurd ones."""
 
 import math
 from collections.abc import Mapping
@@ -10,15 +10,15 @@ LARGEST = 1e150
 """Rewards and gradients are cut here: neither a difference nor a square of such numbers can overflow."""
 
 FARTHEST = 5.0
-"""Deviations count as at most so many spreads: one absurd reward moves the mean by 5/w spreads, and s by 4/w of it."""
+"""A deviation counts as this many spreads at most: one absurd reward moves m by 5/w spreads, and s by 4/w of it."""
 
 
 def cut(x: float) -> float:
-    """``x``, brought back to where a difference of two can't overflow."""
+    """``x``, limited so that a difference of two can't overflow."""
     return x if -LARGEST <= x <= LARGEST else math.copysign(LARGEST, x)
 
 
-class Running:
+class RunningStatistics:
     """Mean m and mean absolute deviation s of about the last ``window`` numbers, after Huber's winsorizing (1964).
 
     For the k-th number x, with w = min(k, window): d = clip(x - m, -5 s, 5 s); m <- m + d / w;
@@ -69,5 +69,5 @@ class Running:
         return {"count": self._count, "mean": self.mean, "spread": self.spread}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was."""
+        """Restore what :meth:`get_state` returned."""
         self._count, self.mean, self.spread = int(state["count"]), float(state["mean"]), float(state["spread"])

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...core.state import JsonDict, decode, encode
-from ..shared.mixed_space import Array
+from ..shared.arrays import Array
 
 _LARGEST, _REFERENCE, _DECISION = 3.0, 1.0, 5.0
 """Chosen on made-up systems (``benchmarks/made_up.py``): with references from 0.5, decisions from 4 to 6 and 4 for the
@@ -21,7 +21,8 @@ _KEPT = 30
 """Rewards since a change began, at most: a sum that hovers for longer tells of no sudden change."""
 
 _MOST_CONTEXTS = 50
-"""Contexts that are suspected at the same time, at most: those that rewards came from last."""
+"""Contexts that are suspected at the same time, at most: those that rewards came from last. Each keeps up to 30 points
+in the state."""
 
 
 class Reward(NamedTuple):
@@ -31,7 +32,7 @@ class Reward(NamedTuple):
     reward: float
 
 
-class Changes:
+class ChangeDetector:
     """A sum for each context in which rewards fall short at the moment: one job may change, and others not."""
 
     __slots__ = ("_since", "_sums")
@@ -73,7 +74,7 @@ class Changes:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was."""
+        """Restore what :meth:`get_state` returned."""
         contexts, sums, points, rewards = (decode(state[name]) for name in ("contexts", "sums", "points", "rewards"))
         keys = [tuple(context) for context in contexts]
         self._sums = dict(zip(keys, sums, strict=True))

@@ -25,7 +25,7 @@ import numpy as np
 
 from ...core.errors import StateMismatch
 from ...core.state import JsonDict, decode, encode
-from ..shared.mixed_space import Array
+from ..shared.arrays import Array
 
 _SQRT5 = math.sqrt(5)
 
@@ -42,6 +42,9 @@ _FARTHEST = 4.0
 """No hyperparameter goes further from its prior mean: beyond, the data cannot tell its values apart."""
 
 _RPROP_FASTER, _RPROP_SLOWER, _RPROP_SMALLEST, _RPROP_LARGEST = 1.3, 0.5, 1e-3, 0.7
+"""What a step grows and shrinks by, and its bounds. Hyperparameters are logarithms: a step changes a weight by a
+thousandth at least, so that it can still follow the data, and doubles it at most, so that it cannot leap over the mode.
+"""
 
 
 class Data(NamedTuple):
@@ -81,7 +84,7 @@ class Hyperparameters:
         self._gradient = np.zeros(dimension + 3)
 
     def kernel(self, apart: Array) -> Array:
-        """Covariance of points that are so far apart, shape of ``apart`` without its last axis."""
+        """Covariance of points at these distances, shape of ``apart`` without its last axis."""
         smooth, rough, _ = self._parts(apart)
         a = self._rough_share
         k: Array = self.variance * ((1 - a) * smooth + a * rough)
@@ -98,7 +101,7 @@ class Hyperparameters:
         return math.exp(self.theta[-1]) + _JITTER
 
     def fit(self, data: Data, steps: int) -> None:
-        """Take so many Rprop steps towards the mode of the posterior."""
+        """Take a number of Rprop steps towards the mode of the posterior."""
         for _ in range(steps):
             _, gradient = self.log_posterior(data)
             turned = gradient * self._gradient
@@ -154,7 +157,7 @@ class Hyperparameters:
         return {"theta": encode(self.theta), "steps": encode(self._steps), "gradient": encode(self._gradient)}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: It had another dimension.
@@ -182,7 +185,7 @@ class Posterior:
         self._alpha: Array = self._inverse @ z
 
     def mean(self, apart: Array) -> Array:
-        """Mean reward of m points that are so far from the measured ones ((m, N, D)), shape (m,)."""
+        """Mean reward of m points at these distances from the measured ones ((m, N, D)), shape (m,)."""
         mean: Array = self._hyper.kernel(apart) @ self._alpha
         return mean
 

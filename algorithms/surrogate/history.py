@@ -1,4 +1,4 @@
-"""What a surrogate learner keeps of the rewards it was told: few numbers for each configuration, and not for ever."""
+"""What a surrogate learner keeps of the rewards it learned: few numbers for each configuration, and not for ever."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 
 from ...core.errors import StateMismatch
 from ...core.state import JsonDict, decode, encode
-from ..shared.mixed_space import Array
-
-_LARGEST = 1e150
-"""Rewards are cut here: neither a difference nor a square of such numbers can overflow."""
+from ..shared.arrays import Array
+from ..shared.running_statistics import LARGEST, cut
 
 _SMALLEST = 1e-150
 """Rewards that differ by less, themselves or beside the largest difference, are equal: its square would be 0."""
@@ -85,7 +83,7 @@ class History:
 
     def add(self, point: Array, context: Sequence[str | float], reward: float) -> None:
         """Count one reward of a point in a context."""
-        reward = min(max(reward, -_LARGEST), _LARGEST)
+        reward = cut(reward)
         self.n = np.maximum(self.n * _FADE, _LEAST_WORTH)
         i = self.find(point, context)
         if i is None:
@@ -127,7 +125,7 @@ class History:
         warped = np.where(x < 0, -np.log1p(bad), x)
         deviation = float(warped.std())
         slope = 1 / ((1 + bad) * unit * deviation * largest)
-        squares = float(((np.sqrt(np.minimum(self._squares, _LARGEST**2)) * slope) ** 2).sum())
+        squares = float(((np.sqrt(np.minimum(self._squares, LARGEST**2)) * slope) ** 2).sum())
         mean = float(warped.mean())
         return Scaled((warped - mean) / deviation, squares, median, unit * largest, mean, deviation)
 
@@ -142,7 +140,7 @@ class History:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Become what the writer of ``state`` was.
+        """Restore what :meth:`get_state` returned.
 
         Raises:
             StateMismatch: Its points had another dimension, or its parts do not fit together.

@@ -1,13 +1,13 @@
 """Surrogate: a model of all configurations from the few that were played, for numbers and categories together.
 
 Bayesian optimization of a live system: every round is paid for, so it plays what is good, or may well be better, near
-what it knows. A Gaussian process (``_gaussian_process``) predicts mean and uncertainty of every configuration; the one
+what it knows. A Gaussian process (``gaussian_process``) predicts mean and uncertainty of every configuration; the one
 with the highest upper confidence bound, mean + b sd, is played (GP-UCB: Srinivas et al. 2010, arXiv:0912.3995).
 Candidates are neighbours of the best known configurations, as in local and trust-region methods for mixed spaces
 (Eriksson et al. 2019, arXiv:1910.01739; Wan et al. 2021, arXiv:2102.07188), and some from anywhere. Requests that are
 still open count as if they had brought what the model expects, so that several asks differ (GP-BUCB: Desautels, Krause,
 Burdick 2014, JMLR 15). When rewards fall short of what it expects, again and again, the world has changed, and it
-begins anew (``_change``).
+begins anew (``change_detection``).
 """
 
 import math
@@ -22,8 +22,9 @@ from ...core.types import Context, PredictionType
 from ...core.values import Categorical, Integer, Real, ValueType
 from ..base import Algorithm, _PredictResponse, _TuningRequest
 from ..shared.arguments import checked_count, checked_number
-from ..shared.mixed_space import Array, MixedSpace, differences
-from .change_detection import Changes, Reward
+from ..shared.arrays import Array
+from ..shared.mixed_space import MixedSpace, differences
+from .change_detection import ChangeDetector, Reward
 from .gaussian_process import Data, Hyperparameters, Posterior
 from .history import History
 
@@ -35,11 +36,12 @@ _DESIGN = 3
 known are drawn from anywhere: near the declared one, many at once would teach little, and all be as bad as it is."""
 
 _BEST, _NEIGHBOURS, _ANYWHERE = 8, 30, 20
-"""Candidates: so many best known configurations, neighbours of each, and points from anywhere."""
+"""Candidates: the best known configurations, neighbours of each, and points from anywhere. An ask's time grows with
+their number; more from anywhere (60, 100) were no better (docs/decisions/0013-surrogate-and-auto.md)."""
 
-_RESTLESS = 0.03
-"""Growth of b for each ask in a row that only repeated what is known: a learner that has settled looks further and
-further, which costs one round now and then, instead of standing on the wrong hill for ever."""
+_GROWTH = 0.03
+"""Growth of b for each ask in a row that only repeated what is known: a learner that plays the same over and over looks
+further and further, which costs one round now and then, instead of standing on the wrong hill for ever."""
 
 _PATIENCE = 0.1
 """Fall of b for each open request beyond ``units``: their answers may make this try unnecessary."""
@@ -48,7 +50,7 @@ _FIT_BUDGET, _FIT_STEPS = 200, 5
 """Steps towards the best hyperparameters at each reward: 5, and fewer when there are more than 40 points, because each
 costs their number cubed."""
 
-_SETTLED = 10
+_MODELLED = 10
 """Different configurations before the model's expectations are worth a doubt in the world."""
 
 _LEAST_SPREAD = 0.2
@@ -56,7 +58,7 @@ _LEAST_SPREAD = 0.2
 and then too sure of itself. With less, made-up systems that stood still were sometimes forgotten."""
 
 _MOST_OPEN = 100
-"""Open requests that the model takes into account, the newest."""
+"""Open requests that the model takes into account, the newest: its time grows with the cube of all points together."""
 
 
 class Surrogate(Algorithm):
@@ -64,7 +66,7 @@ class Surrogate(Algorithm):
 
     The declared configuration is the first that is played. Learning and asking cost a few milliseconds each. Everything
     kept is bounded: of configurations that are alike, two become one. What was learned in a context is forgotten when
-    rewards there fall short of what the model expects, again and again (``_change``).
+    rewards there fall short of what the model expects, again and again (``change_detection``).
 
     Args:
         parameters: Parameters of any kind.
@@ -105,7 +107,7 @@ class Surrogate(Algorithm):
         self._space = MixedSpace(self.params)
         self._categorical = np.append(self._space.categorical, np.ones(len(self.features), dtype=bool))
         self._history = History(len(self.params), checked_count("history", history, 10))
-        self._changes = Changes()
+        self._changes = ChangeDetector()
         self._hyper = Hyperparameters(len(self.params) + len(self.features))
         self._rng = np.random.default_rng(self._random_seed)
         self._open: dict[int, tuple[Array, list[Feature]]] = {}
@@ -164,7 +166,7 @@ class Surrogate(Algorithm):
     def _since_a_change(self, point: Array, context: list[Feature], reward: float) -> list[Reward]:
         """The rewards in a context since the world changed, this one included; none where it has not."""
         history = self._history
-        if len(history) < _SETTLED:
+        if len(history) < _MODELLED:
             return []
         apart = self._apart(point[None], [context], history.points, history.contexts)
         mean, deviation = (float(x[0]) for x in self._known().mean_and_deviation(apart))
@@ -174,10 +176,10 @@ class Surrogate(Algorithm):
 
     def _next(self, context: list[Feature]) -> Array:
         """The point to play next."""
-        told, asked = len(self._history), len(self._history) + len(self._open)
+        rewarded, asked = len(self._history), len(self._history) + len(self._open)
         if asked == 0:
             return self._space.declared
-        if told < _DESIGN <= asked:
+        if rewarded < _DESIGN <= asked:
             anywhere: Array = self._space.random(self._rng, 1)[0]
             return anywhere
         if asked < _DESIGN:
@@ -203,7 +205,7 @@ class Surrogate(Algorithm):
             points, contexts = np.vstack([points, waiting]), [*contexts, *waiting_contexts]
             z, n = np.append(history.scaled().z, expected), np.append(history.n, np.ones(len(newest)))
             posterior = Posterior(self._hyper, self._apart(points, contexts), z, n)
-        optimism = self.exploration * (1 + _RESTLESS * self._repeated)
+        optimism = self.exploration * (1 + _GROWTH * self._repeated)
         optimism /= 1 + _PATIENCE * max(0, len(self._open) - self.units + 1)
 
         def bound(candidates: Array) -> Array:

@@ -184,7 +184,7 @@ def test_it_finds_the_optimum_of_a_bowl():
 
 
 def test_half_told_pairs_of_scopes_that_never_return_are_bounded(monkeypatch):
-    monkeypatch.setattr(bluefin, "_MAX_SCOPES_HALF_TOLD", 10)
+    monkeypatch.setattr(bluefin, "_MOST_WAITING_SCOPES", 10)
     algorithm = two_point()
     for i in range(50):
         algorithm.tell(algorithm.ask(Context({"job": i})).id, 0.5)

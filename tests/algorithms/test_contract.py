@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from extras import skip_without_extra
 from oppertune.algorithms.all import ALGORITHMS, create_tuning_instance
 from oppertune.algorithms.hybrid_solver import RECOMMENDED
 from oppertune.algorithms.testing import CONTEXTS, KINDS, AlgorithmConformance, assert_legal
@@ -77,6 +78,7 @@ NEEDED = {"autoscope": {"features": [{"name": "job"}]}, "ddpg": {"state_config":
 
 def making(case):
     algorithm, parameters, arguments = case
+    skip_without_extra(algorithm)
     return lambda seed: create_tuning_instance(parameters, algorithm, {**arguments, "random_seed": seed})
 
 
@@ -117,6 +119,7 @@ def test_no_shipped_algorithm_is_left_out():
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_one_parameter_of_any_kind_or_a_constant_is_enough(name):
+    skip_without_extra(name)
     context, arguments = Context({"job": 1}), {**NEEDED.get(name, {}), "random_seed": 1}
     for parameter in (*KINDS, *CONSTANT):
         if not isinstance(parameter, ALGORITHMS[name].capabilities.supported_parameter_types):
@@ -166,6 +169,7 @@ SCALES = {
 @pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys())
 @pytest.mark.parametrize("name", LEARNERS)
 def test_it_learns_from_rewards_of_any_scale(name, scale):
+    skip_without_extra(name)
     parameter, arguments, rounds = LEARNERS[name]
     algorithm, played = create_tuning_instance([parameter], name, {**arguments, "random_seed": 1}), []
     for _ in range(rounds):

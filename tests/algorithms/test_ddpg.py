@@ -1,3 +1,5 @@
+# ruff: noqa: E402 - where the extra is missing, all of this is skipped before anything of it is imported
+
 import random
 import subprocess
 import sys
@@ -5,7 +7,8 @@ import sys
 import numpy as np
 import orjson
 import pytest
-import torch
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'oppertune-streams[torch]'")
 
 from oppertune.algorithms.ddpg import DDPG
 from oppertune.algorithms.ddpg.actor_critic import _PENALTY, ActorCritic

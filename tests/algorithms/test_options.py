@@ -8,7 +8,7 @@ from oppertune.algorithms.bluefin import BlueFin
 from oppertune.algorithms.exponential_weights import ExponentialWeights
 from oppertune.algorithms.exponential_weights_slates import ExponentialWeightsSlates
 from oppertune.algorithms.hybrid_solver import RECOMMENDED, HybridSolver
-from oppertune.algorithms.shared.running_statistics import Running
+from oppertune.algorithms.shared.running_statistics import RunningStatistics
 from oppertune.algorithms.testing import AlgorithmConformance
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.types import Context
@@ -263,7 +263,7 @@ def test_explore_is_a_factor_of_the_share_of_uniform_draws(cls):
 
 
 def test_one_absurd_reward_carries_neither_mean_nor_spread_away():
-    running = Running(50)
+    running = RunningStatistics(50)
     rng = np.random.default_rng(1)
     for x in rng.normal(3, 1, size=200):
         running.add(float(x))
@@ -273,12 +273,12 @@ def test_one_absurd_reward_carries_neither_mean_nor_spread_away():
     for x in rng.normal(300, 1, size=500):
         running.add(float(x))
     assert running.mean == pytest.approx(300, abs=1), "but a level that stays is followed"
-    opposite = Running(5)
+    opposite = RunningStatistics(5)
     assert np.isfinite([opposite.add(1e308), opposite.add(-1e308), opposite.spread, opposite.mean]).all()
 
 
 def test_numbers_that_are_all_equal_have_no_spread_and_no_deviation():
-    running = Running(50)
+    running = RunningStatistics(50)
     assert [running.scaled(2.5) for _ in range(5)] == [0.0] * 5
     assert running.scaled(3.0) == 1.0
 

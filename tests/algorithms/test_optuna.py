@@ -1,20 +1,23 @@
 """The learners on Optuna: what they promise beyond the contract, and the mechanisms it rests on."""
 
+# ruff: noqa: E402 - where the extra is missing, all of this is skipped before anything of it is imported
+
 import logging
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import optuna
 import orjson
 import pytest
-import torch
 
-from oppertune.algorithms.bayesian_optimization import BayesianOptimization, _PlugIn, _scaled
+optuna = pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'oppertune-streams[bayes]'")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'oppertune-streams[bayes]'")
+
+from oppertune.algorithms.bayesian_optimization import BayesianOptimization, _improve_on_the_best_mean, _PlugIn, _scaled
 from oppertune.algorithms.hopt import HOpt
 from oppertune.algorithms.hybrid_solver import HybridSolver
-from oppertune.algorithms.shared.optuna_learner import distributions, suggestion
+from oppertune.algorithms.shared.optuna_sampler import distributions, suggestion
 from oppertune.algorithms.testing import AlgorithmConformance
 from oppertune.core.errors import InvalidArgument, StateMismatch
 from oppertune.core.values import Categorical, Integer, Real
@@ -335,7 +338,7 @@ def test_what_a_sampler_divides_by_zero_is_no_warning():
 
 
 def test_the_parts_of_optuna_that_are_not_public_are_there():
-    """If this fails, Optuna has changed what ``_PlugIn`` overrides: see decisions/0011."""
+    """If this fails, Optuna has changed what ``_PlugIn`` overrides: see docs/decisions/0011-optuna.md."""
     seen = []
 
     class Looks(_PlugIn):
@@ -346,6 +349,28 @@ def test_the_parts_of_optuna_that_are_not_public_are_there():
             return point
 
     told = [({"x": x}, reward) for x, reward in ((0.1, 0.0), (0.5, 1.0), (0.52, -1.0), (0.9, 0.0))]
-    assert 0 <= suggestion(Looks(1, settle=False), distributions([PLANE[0]]), told)["x"] <= 1
+    assert 0 <= suggestion(Looks(1, explore=True), distributions([PLANE[0]]), told)["x"] <= 1
     (best_reward, best_mean), *_ = seen
     assert best_mean < best_reward
+
+
+def test_the_private_names_of_optunas_process_mean_what_we_take_them_for():
+    """All of them are in ``_improve_on_the_best_mean``: the points played, the process's mean there, and f*."""
+    seen = []
+
+    class Looks(_PlugIn):
+        def _optimize_acqf(self, acqf, best_params):
+            point = _improve_on_the_best_mean(acqf)
+            mean, variance = acqf._gpr.posterior(acqf._gpr._X_train)
+            seen.append((acqf._gpr._X_train.numpy(), mean.detach().numpy(), acqf._threshold, point))
+            assert (variance >= 0).all()
+            return point
+
+    points = (0.1, 0.5, 0.52, 0.9)
+    trials = [({"x": x}, reward) for x, reward in zip(points, (0.0, 1.0, -1.0, 0.0), strict=True)]
+    suggested = suggestion(Looks(1, explore=False), distributions([PLANE[0]]), trials)
+    ((played, mean, threshold, point),) = seen
+    assert played[:, 0] == pytest.approx(points)
+    assert threshold == pytest.approx(mean.max())
+    assert point.tolist() == played[mean.argmax()].tolist()
+    assert suggested["x"] == pytest.approx(float(point[0]))

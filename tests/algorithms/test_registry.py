@@ -4,6 +4,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from extras import skip_without_extra
 from oppertune.algorithms import all as registry
 from oppertune.algorithms.all import ALGORITHMS, create_tuning_instance, get_algorithm_class
 from oppertune.algorithms.hybrid_solver import HybridSolver
@@ -25,6 +26,7 @@ class Mine(Identity):
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_every_registered_name_has_its_class(name):
+    skip_without_extra(name)
     cls = get_algorithm_class(name)
     assert cls.__name__.lower() == name.replace("_", "")
     assert ALGORITHMS[name] is cls

@@ -10,7 +10,7 @@ from oppertune.algorithms.auto import Auto
 from oppertune.algorithms.hybrid_solver import HybridSolver
 from oppertune.algorithms.shared.mixed_space import MixedSpace, differences
 from oppertune.algorithms.surrogate import Surrogate
-from oppertune.algorithms.surrogate.change_detection import Changes, Reward
+from oppertune.algorithms.surrogate.change_detection import ChangeDetector, Reward
 from oppertune.algorithms.surrogate.gaussian_process import Data, Hyperparameters, Posterior
 from oppertune.algorithms.surrogate.history import History
 from oppertune.core.errors import InvalidArgument
@@ -147,7 +147,7 @@ def test_a_context_that_changes_costs_the_others_nothing():
 
 def counted(drops, changes=None, context=()):
     """What is returned for rewards 0, 1, … that fall short by so many standard deviations."""
-    changes = Changes() if changes is None else changes
+    changes = ChangeDetector() if changes is None else changes
     answers = [changes.add(context, Reward(np.array([0.5]), i), -z) for i, z in enumerate(drops)]
     return [[int(seen.reward) for seen in answer] for answer in answers]
 
@@ -162,10 +162,10 @@ def test_three_large_drops_are_a_change_and_what_came_since_is_kept():
 
 
 def test_contexts_are_suspected_apart_and_a_state_remembers_of_what():
-    changes = Changes()
+    changes = ChangeDetector()
     for _ in range(2):
         assert not any(counted([3], changes, ["a", 1.0]) + counted([3], changes, ["b", 1.0]))
-    restored = Changes()
+    restored = ChangeDetector()
     restored.set_state(orjson.loads(orjson.dumps(changes.get_state())))
     assert counted([3], restored, ["a", 1.0]) == [[0, 0, 0]]
     assert counted([-9, 3], restored, ["b", 1.0]) == [[], []]
@@ -173,7 +173,7 @@ def test_contexts_are_suspected_apart_and_a_state_remembers_of_what():
 
 
 def test_however_many_contexts_are_suspected_the_state_stays_small():
-    changes = Changes()
+    changes = ChangeDetector()
     for i in range(500):
         counted([1.5] * 8, changes, [str(i)])
     state = changes.get_state()
