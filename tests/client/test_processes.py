@@ -57,8 +57,8 @@ def test_a_forked_child_is_an_instance_of_its_own(topics, make):
         status = 1
         try:
             until_values(client, pool=42)
-            wait_for(lambda: client.record("childs", 1.0) or client._agent.link.caught_up, "the child to connect")
-            wait_for(lambda: client._view.own.run.activated is not None, "the child to activate")
+            wait_for(lambda: client.record("childs", 1.0) or client._agent.connection.caught_up, "the child to connect")
+            wait_for(lambda: client._current.view.own.active_request.activated is not None, "the child to activate")
             client.record("childs", 1.0)
             os.read(to_child, 1)
             until_values(client, pool=43)
