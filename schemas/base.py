@@ -5,15 +5,35 @@ person writes by hand (a spec) refuses unknown fields, because there they are ty
 """
 
 import math
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import CoreSchema, core_schema
 
 SCHEMA_VERSION = 1
 """The major version of every record here. Adding an optional field does not change it."""
 
 MAX_EVENT_BYTES = 256 * 1024
-"""Largest event that the fold accepts (design §4)."""
+"""Largest event that the fold accepts. The topics keep the broker's limit of 1 MiB: that one is for whole batches."""
+
+MAX_METRICS = 64
+"""Metrics of one request: in an event, and in a round. Far more than an objective and what is watched beside it need;
+and those of a round's record stay below 64 kB, each with a name of 100 characters and eight numbers."""
+
+MAX_SUMMARY_BINS = 4_096
+"""Bins of a summary above zero, and as many below. Each is 2 % wider than the one before, so they span 35 powers of
+ten; and at 16 bytes a bin both sides together are 128 kB, half an event."""
+
+MAX_SECONDS = 31 * 86_400
+"""Longest time that a record may tell: a month is longer than any interval, lease or deadline that makes sense."""
 
 TUNER_NAME = r"^[a-z0-9][a-z0-9._-]{0,99}$"
 
@@ -27,8 +47,8 @@ Hash = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Prose = Annotated[str, StringConstraints(max_length=1000)]
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e100, le=1e100, strict=True)]
 """A measured number. The bound leaves room for sums of squares: nothing computed from it can overflow."""
-PositiveSeconds = Annotated[float, Field(allow_inf_nan=False, gt=0, le=31 * 86400)]
-Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0, le=31 * 86400)]
+PositiveSeconds = Annotated[float, Field(allow_inf_nan=False, gt=0, le=MAX_SECONDS)]
+Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0, le=MAX_SECONDS)]
 Milliseconds = Annotated[int, Field(ge=0, le=2**53)]
 """Milliseconds since 1970-01-01 UTC."""
 Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -45,6 +65,26 @@ Json = dict[str, Any]
 def ms(seconds: float) -> int:
     """Whole milliseconds, rounded up: a deadline is never early."""
     return math.ceil(seconds * 1000)
+
+
+class OpenWords:
+    """Marks a field whose words may grow without a new major version: ``Annotated[Literal["a", "b"], OpenWords()]``.
+
+    Writers are held to the known words by type checking. A reader takes any word of 1 to 128 characters as it came, and
+    does what the field's description says with one that is not among :func:`words_of`: so a worker can be upgraded
+    before its readers.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        return core_schema.str_schema(min_length=1, max_length=128, metadata={"words": words_of(source)})
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        return {"anyOf": [{"enum": list(schema["metadata"]["words"])}, handler(schema)]}
+
+
+def words_of(literal: object) -> tuple[str, ...]:
+    """The known words of a field: those of its ``Literal``."""
+    return get_args(literal)
 
 
 class Record(BaseModel):

@@ -11,6 +11,7 @@ from .base import (
     Hash,
     Identifier,
     Milliseconds,
+    OpenWords,
     ParameterName,
     PositiveSeconds,
     Record,
@@ -18,8 +19,18 @@ from .base import (
     Share,
     TunerName,
     Values,
+    words_of,
 )
 from .context import Feature
+
+TunerStatus = Literal["tuning", "parked", "paused", "achieved", "suspended"]
+ArmKind = Literal["explore", "confirm", "baseline"]
+
+STATUSES = words_of(TunerStatus)
+"""The statuses that are known to this version; records of a newer worker may have others."""
+
+ARM_KINDS = words_of(ArmKind)
+"""The kinds of arms that are known to this version; likewise."""
 
 
 class Configuration(BaseModel):
@@ -37,8 +48,10 @@ class Arm(Configuration):
     arm: Identifier
     request_id: Identifier
     round: Counter
-    kind: Literal["explore", "confirm", "baseline"] = Field(
-        description="explore: the learner asked for it; confirm: its recommendation, judged; baseline: the incumbent"
+    kind: Annotated[ArmKind, OpenWords()] = Field(
+        description="explore: the learner asked for it; confirm: its recommendation, judged; baseline: the incumbent."
+        " There may be other words one day: an arm of an unknown kind keeps its share of the units, and they run the"
+        " incumbent, unmeasured"
     )
     share: Share
 
@@ -58,7 +71,10 @@ class ConfigRecord(Record):
     context: ContextData | None = None
     incarnation: Counter
     version: Counter = Field(description="grows with every new answer for the scope; a renewal keeps it")
-    status: Literal["tuning", "parked", "paused", "achieved", "suspended"]
+    status: Annotated[TunerStatus, OpenWords()] = Field(
+        description="what the tuner does. There may be other words one day: under an unknown one every unit runs the"
+        " incumbent, unmeasured"
+    )
     incumbent: Configuration
     arms: Annotated[list[Arm], Field(max_length=16)]
     salt: Identifier

@@ -5,6 +5,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from .base import (
+    MAX_METRICS,
+    MAX_SUMMARY_BINS,
     ContextData,
     ContextId,
     Counter,
@@ -55,6 +57,10 @@ class ContextEvent(_FromInstance):
     leaving: bool = Field(False, description="a clean goodbye: the instance is present no more")
 
 
+Bins = Annotated[dict[Annotated[int, Field(ge=-40_000, le=40_000)], Counter], Field(max_length=MAX_SUMMARY_BINS)]
+"""Counts by bin. All positive floats, from 5e-324 to 1.8e308, are in bins from -37,220 to 35,488."""
+
+
 class MeasuredSummary(BaseModel):
     """Measurements of one metric over one interval, summarised by the app (see ``oppertune.core.summary``)."""
 
@@ -65,8 +71,8 @@ class MeasuredSummary(BaseModel):
     sum_sq: Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e200)]
     min: Finite
     max: Finite
-    bins: Annotated[dict[Annotated[int, Field(ge=-40_000, le=40_000)], Counter], Field(max_length=4096)] = {}
-    negative: Annotated[dict[Annotated[int, Field(ge=-40_000, le=40_000)], Counter], Field(max_length=4096)] = {}
+    bins: Bins = {}
+    negative: Bins = {}
     zeros: Counter = 0
 
     @model_validator(mode="after")
@@ -95,7 +101,7 @@ class MetricEvent(_FromInstance):
     interval_s: PositiveSeconds = Field(description="length of the measured interval")
     active_for_s: Seconds = Field(description="how long the instance had run the request when the interval ended")
     weight: Annotated[int, Field(ge=1, le=10**6)] = Field(1, description="each measurement stands for so many")
-    metrics: Annotated[dict[MetricName, Measurement], Field(min_length=1, max_length=64)]
+    metrics: Annotated[dict[MetricName, Measurement], Field(min_length=1, max_length=MAX_METRICS)]
 
 
 class Command(Record):

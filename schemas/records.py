@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from .base import (
+    MAX_METRICS,
     ContextData,
     ContextId,
     Counter,
@@ -15,6 +16,7 @@ from .base import (
     MetricName,
     Milliseconds,
     Offset,
+    OpenWords,
     Prose,
     Record,
     TunerName,
@@ -52,9 +54,11 @@ class RoundRecord(Record):
     incarnation: Offset
     round: Counter
     arm: Identifier
-    kind: RoundKind | None = None
+    kind: Annotated[RoundKind, OpenWords()] | None = Field(
+        None, description="of the arm that was measured; none for metrics that missed their round. Words may be added"
+    )
     request_id: Identifier
-    outcome: Outcome
+    outcome: Annotated[Outcome, OpenWords()] = Field(description="what became of it. Words may be added")
     why: Prose = ""
     values: Values | None = None
     opened_ms: Milliseconds | None = None
@@ -62,7 +66,7 @@ class RoundRecord(Record):
     closed_ms: Milliseconds
     events: Counter = 0
     instances: Counter = 0
-    metrics: Annotated[dict[MetricName, MetricResult], Field(max_length=64)] = {}
+    metrics: Annotated[dict[MetricName, MetricResult], Field(max_length=MAX_METRICS)] = {}
     reward: Finite | None = Field(None, description="as the objective gives it, scaled where the spec has a range")
     told: Finite | None = Field(None, description="the reward that the learner was told, if it was told one")
     incumbent: bool = Field(False, description="this round's end made its configuration the incumbent")

@@ -9,8 +9,8 @@ from .client import TunerClient
 from .loop import Application, MetricsMonitor, RewardFunction, Runs, TuningLoop
 from .offline import OfflineClient
 from .snapshot import Snapshot
+from .status import Source, Status
 from .tuned import Tuned
-from .view import Source, Status
 
 __all__ = [
     "Application",

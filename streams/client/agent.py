@@ -6,28 +6,35 @@ gather measurements → report what is due → say that the instance is here →
 
 import logging
 import threading
-from collections.abc import Callable
-from time import monotonic, sleep, time
+from time import monotonic, time
 
-from ...schemas.configs import Arm, ConfigRecord
-from ..broker import BrokerSettings
-from .following import Answer, ContextData, Following
+from ...core.deadline import Deadline
+from ...schemas.configs import ConfigRecord
+from .active_request import ActiveRequest
+from .config_follower import ConfigFollower, ContextData, FollowedRecord
+from .connection import Connection
+from .event_builder import EventBuilder
 from .incumbent_store import IncumbentStore
-from .link import Link
-from .parameters import Parameters, Values
-from .recorder import Author, Recorder
-from .snapshot import Run, Snapshot
-from .view import Status, View, view_of, without_restart
+from .offer import Offer, offer_of
+from .parameters import Parameters
+from .recorder import Recorder
+from .snapshot import Snapshot
+from .values_in_effect import ValuesInEffect
+from .view import CurrentView, View, view_of, without_restart
 
 _log = logging.getLogger(__name__)
 
 TURN_S = 0.05
-"""Longest turn: what the host asks for, and a lease's end, wait no longer."""
+"""Longest turn: what the app asks for, and a lease's end, wait no longer."""
 
 HEARTBEAT_S = 10.0
-"""Between two signs of life, while no record says otherwise."""
+"""Between two signs of life, while no record says otherwise: the default of a spec."""
 
-Callback = Callable[[Values, Values], object]
+FAILED_TURN_PAUSE_S = 1.0
+"""After a turn that failed: one that fails again and again must not take the app's processor."""
+
+LOG_FAILURE_EVERY_S = 60.0
+"""A turn that fails again and again is not logged more often."""
 
 
 class Agent:
@@ -35,58 +42,47 @@ class Agent:
 
     Args:
         parameters: The app's parameters.
-        settings: Where the broker is.
-        author: Who it is.
-        following: What is known of the tuner already.
+        connection: To the broker.
+        events: Makes this instance's events.
+        follower: What is known of the tuner already.
         store: Where the incumbent is kept.
-        view: What the app sees at first.
-        applied: The values that the app runs already; ``None`` where that is unknown.
-        callbacks: Asked for at every change: whom to tell.
-        publish: Swaps the view that the app sees.
-        auto_activate: Whether values are in effect once the callbacks returned.
+        current: The view that the app sees; the agent alone swaps it.
+        in_effect: What the app runs, and how it is told.
     """
 
-    def __init__(  # noqa: PLR0913 - all of them by name, from one place
+    def __init__(
         self,
         *,
         parameters: Parameters,
-        settings: BrokerSettings,
-        author: Author,
-        following: Following,
+        connection: Connection,
+        events: EventBuilder,
+        follower: ConfigFollower,
         store: IncumbentStore,
-        view: View,
-        applied: Values | None,
-        callbacks: Callable[[], tuple[Callback, ...]],
-        publish: Callable[[View], None],
-        auto_activate: bool,
+        current: CurrentView,
+        in_effect: ValuesInEffect,
     ) -> None:
-        self.author = author
-        self.following = following
+        self.connection = connection
+        self.events = events
+        self.follower = follower
+        self.in_effect = in_effect
         self.recorder = Recorder()
-        self.link = Link(settings, author.tuner)
-        self.applied = applied
-        self.ready = threading.Event()
-        self.callback_problem = ""
         self._parameters = parameters
         self._store = store
-        self._view = view
+        self._current = current
         self._mark: object = None
-        self._callbacks = callbacks
-        self._publish = publish
-        self._auto_activate = auto_activate
         self._announce = True
         self._presence_due = 0.0
         self._record: ConfigRecord | None = None
-        self._runs: dict[str, Run] = {}
+        self._requests: dict[tuple[str, str], ActiveRequest] = {}
         self._keep_due = False
         self._closing = threading.Event()
-        self._close_by = 0.0
+        self._close_deadline = Deadline(0.0)
         self._abandoned = False
         self._restarts = threading.Condition()
         self._restarts_accepted = self._restarts_taken = 0
         self._logged: tuple[str, ...] = ()
         self._failure_logged_at = float("-inf")
-        self._thread = threading.Thread(target=self._live, name=f"oppertune-{author.tuner}", daemon=True)
+        self._thread = threading.Thread(target=self._live, name=f"oppertune-{events.tuner}", daemon=True)
 
     # -- any thread
 
@@ -96,7 +92,7 @@ class Agent:
 
     def close(self, timeout_s: float) -> None:
         """Send what is left, say goodbye and end, within a time."""
-        self._close_by = monotonic() + timeout_s
+        self._close_deadline = Deadline(timeout_s)
         self._closing.set()
         if self._thread is not threading.current_thread() and self._thread.ident is not None:
             self._thread.join(timeout_s)
@@ -104,19 +100,19 @@ class Agent:
     def abandon(self) -> None:
         """In the child of a fork: this agent is the parent's."""
         self._abandoned = True
-        self.link.abandon()
+        self.connection.abandon()
 
     def set_context(self, context: ContextData | None) -> None:
         """The app's situation changed."""
-        self.following.context = context
+        self.follower.context = context
         self._announce = True
 
     def activate(self, snapshot: Snapshot) -> None:
         """The app has applied a snapshot's values."""
-        if snapshot.values == self._view.own.values:
-            self.applied = snapshot.values
-        if snapshot.run is not None:
-            snapshot.run.activate()
+        if snapshot.values == self._current.view.own.values:
+            self.in_effect.confirm(snapshot.values)
+        if snapshot.active_request is not None:
+            snapshot.active_request.activate()
         self._announce = True
 
     def accept_restart(self, timeout_s: float) -> None:
@@ -135,17 +131,17 @@ class Agent:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong now, one sentence each."""
-        nothing = self.link.caught_up and self._record is None
-        absent = f"tuner {self.author.tuner} has no config record: apply its spec" if nothing else ""
-        several = (self.callback_problem, self.link.problem, absent)
-        unreadable = tuple(self.following.unreadable.copy().values())
+        nothing = self.connection.caught_up and self._record is None
+        absent = f"tuner {self.events.tuner} has no config record: apply its spec" if nothing else ""
+        several = (self.in_effect.problem, self.connection.problem, absent)
+        unreadable = tuple(self.follower.unreadable.copy().values())
         refused = tuple(self.recorder.refused.copy().values())
-        return self._view.problems + tuple(filter(None, several)) + unreadable + refused
+        return self._current.view.problems + tuple(filter(None, several)) + unreadable + refused
 
     @property
     def lost(self) -> int:
         """Measurements that could not be gathered or delivered."""
-        return self.recorder.lost + self.link.dropped
+        return self.recorder.lost + self.connection.dropped
 
     # -- the background thread
 
@@ -153,10 +149,10 @@ class Agent:
         while not self._closing.is_set() and not self._abandoned:
             try:
                 self._turn()
-            except Exception:  # noqa: BLE001 - the host's service goes on whatever happens here
+            except Exception:  # noqa: BLE001 - the app goes on whatever happens here
                 self._log_failure("a turn of the client failed; it goes on with new connections")
-                self.link.renew()
-                self._closing.wait(1.0)
+                self.connection.renew()
+                self._closing.wait(FAILED_TURN_PAUSE_S)
         if self._abandoned:
             return
         try:
@@ -165,110 +161,80 @@ class Agent:
             self._log_failure("the client did not close cleanly")
 
     def _turn(self) -> None:
-        self.link.connect()
-        if self.link.connected:
-            messages = self.link.poll(TURN_S)
+        self.connection.connect()
+        if self.connection.connected:
+            messages = self.connection.poll(TURN_S)
         else:
             self._closing.wait(TURN_S)
             messages = []
         now, wall_ms = monotonic(), time() * 1000
         for message in messages:
             age_s = (wall_ms - message.timestamp_ms) / 1000 if message.timestamp_ms > 0 else 0.0
-            self.following.take(message.key, message.value, age_s, now)
+            self.follower.take(message.key, message.value, age_s, now)
         self._adopt()
         self.recorder.gather()
-        for run in self.recorder.due():
-            self._report(run)
+        for request in self.recorder.due():
+            self._report(request)
         self._be_present()
-        self.link.serve()
+        self.connection.serve()
         self._keep()
 
     def _adopt(self) -> None:
         """Follow what the records say now, if that changed, or if the app can take what waits."""
         accepted = self._restarts_accepted
-        restarts = accepted > self._restarts_taken and bool(self._view.awaiting_restart)
-        answer = self.following.answer(monotonic())
-        if answer.kind != "unknown" and (restarts or answer.mark != self._mark):
-            self._follow(answer, restarts=restarts)
+        restarts = accepted > self._restarts_taken and bool(self._current.view.awaiting_restart)
+        followed = self.follower.current(monotonic())
+        if followed.kind != "unknown" and (restarts or followed.mark != self._mark):
+            self._follow(followed, restarts=restarts)
         if accepted > self._restarts_taken:
             with self._restarts:
                 self._restarts_taken = accepted
                 self._restarts.notify_all()
 
-    def _follow(self, answer: Answer, *, restarts: bool) -> None:
-        before, runs = self._view, self._runs
-
-        def run_for(record: ConfigRecord, arm: Arm, values_hash: str) -> Run:
-            known = runs.get(arm.request_id)
-            if known is None or known.values_hash != values_hash:
-                known = Run(
-                    arm,
-                    record.scope,
-                    values_hash=values_hash,
-                    interval_s=record.interval_s,
-                    settle_s=record.settle_s,
-                    inbox=self.recorder,
-                )
-            return known
-
-        view = view_of(answer, self.author.instance, self._parameters, run_for)
-        restart = answer.record.restart if answer.record is not None else before.restart
+    def _follow(self, followed: FollowedRecord, *, restarts: bool) -> None:
+        """Records → offer → view → app; then what was measured before the change is reported."""
+        before, earlier = self._current.view, self._requests
+        offer = offer_of(followed, self._parameters)
+        view = view_of(offer, self.events.instance, self._requests_of(offer))
+        restart = followed.record.restart if followed.record is not None else before.restart
         view = without_restart(view, view if restarts else before, restart)
-        self._runs = {run.arm.request_id: run for run in view.runs}
-        self._mark, self._record = answer.mark, answer.record
-        self._swap(view)
-        for run in runs.values():
-            if run not in self._runs.values():
-                run.end()
+        self._requests = {request.terms.key: request for request in view.requests}
+        self._mark, self._record = followed.mark, followed.record
+        self._current.swap(view)
+        over = [request for key, request in earlier.items() if key not in self._requests]
+        for request in over:
+            request.end()
         self._log_problems(view)
-        self._apply(view.own.values, before.own.values)
+        self._activate(view, before)
         self.recorder.gather()
-        for run in runs.values():
-            if run.ended is not None:
-                self._report(run)
+        for request in over:
+            self._report(request)
         self._keep_due = True
-        if answer.kind == "deleted":
+        if followed.kind == "deleted":
             self._store.forget()
 
-    def _swap(self, view: View) -> None:
-        self._view = view
-        self._publish(view)
-        if view.status is Status.READY:
-            self.ready.set()
-        else:
-            self.ready.clear()
+    def _requests_of(self, offer: Offer) -> dict[tuple[str, str], ActiveRequest]:
+        """Each request that is offered: the one that is active already, or a new one."""
+        requests = {}
+        for arm in offer.arms:
+            if arm.terms is not None:
+                key = arm.terms.key
+                requests[key] = self._requests.get(key) or ActiveRequest(arm.terms, self.recorder)
+        return requests
 
-    def _apply(self, new: Values, old: Values) -> None:
-        """Tell the app, and activate what is in effect then."""
-        own = self._view.own.run
-        unchanged = self.applied is not None and new == self.applied
-        if not unchanged:
-            self.applied = None
-        told = unchanged or self._tell(new, old)
-        if told and self._auto_activate:
-            self.applied = new
-        for run in self._view.runs:
-            if run is not own and self._auto_activate:
-                run.activate()
-        if own is not None and (unchanged or (told and self._auto_activate)):
-            own.activate()
+    def _activate(self, view: View, before: View) -> None:
+        """Tell the app of its own configuration, and activate what is in effect then."""
+        own = view.own.active_request
+        in_effect = self.in_effect.change(view.own.values, before.own.values)
+        for request in view.requests:
+            runs = in_effect if request is own else self.in_effect.auto_activate
+            if runs:
+                request.activate()
         self._announce = True
 
-    def _tell(self, new: Values, old: Values) -> bool:
-        self.callback_problem = ""
-        for callback in self._callbacks():
-            try:
-                callback(new, old)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - the app's own code may raise anything
-                self.callback_problem = f"a change callback raised {type(error).__name__}: {error}"[:300]
-                _log.exception(
-                    "tuner %s: a change callback raised: the values are not reported as in effect", self.author.tuner
-                )
-        return not self.callback_problem
-
-    def _report(self, run: Run) -> None:
-        for event in self.recorder.report(self.author, run):
-            self.link.send(event)
+    def _report(self, request: ActiveRequest) -> None:
+        for event in self.recorder.report(self.events, request):
+            self.connection.send(event)
 
     def _be_present(self, *, leaving: bool = False) -> None:
         now = monotonic()
@@ -276,34 +242,37 @@ class Agent:
             return
         self._announce = False
         self._presence_due = now + (self._record.heartbeat_s if self._record is not None else HEARTBEAT_S)
-        run = self._view.own.run
-        running = run.arm.request_id if run is not None and run.activated is not None and run.credited else None
-        self.link.send(self.author.presence(self.following.context, running, leaving=leaving))
+        request = self._current.view.own.active_request
+        running = None
+        if request is not None and request.activated is not None and request.terms.credited:
+            running = request.terms.arm.request_id
+        self.connection.send(self.events.presence(self.follower.context, running, leaving=leaving))
 
     def _keep(self) -> None:
         if self._keep_due:
             self._keep_due = False
-            for record in self.following.known():
+            for record in self.follower.known():
                 self._store.save(record)
 
     def _finish(self) -> None:
         """Send what is left, say goodbye, close."""
         self.recorder.gather()
-        for event in self.recorder.report_all(self.author):
-            self.link.send(event)
+        for event in self.recorder.report_all(self.events):
+            self.connection.send(event)
         self._be_present(leaving=True)
-        while self.link.connected and not self.link.idle and monotonic() < self._close_by:
-            self.link.serve()
-            sleep(0.005)
-        self.link.close()
+        deadline = self._close_deadline
+        while self.connection.connected and not self.connection.idle and not deadline.passed:
+            self.connection.serve()
+            deadline.sleep(0.005)
+        self.connection.close()
 
     def _log_problems(self, view: View) -> None:
         if view.problems != self._logged:
             self._logged = view.problems
             if view.problems:
-                _log.warning("tuner %s: %s", self.author.tuner, "; ".join(view.problems))
+                _log.warning("tuner %s: %s", self.events.tuner, "; ".join(view.problems))
 
     def _log_failure(self, message: str) -> None:
-        if monotonic() > self._failure_logged_at + 60:
+        if monotonic() > self._failure_logged_at + LOG_FAILURE_EVERY_S:
             self._failure_logged_at = monotonic()
-            _log.exception("tuner %s: %s", self.author.tuner, message)
+            _log.exception("tuner %s: %s", self.events.tuner, message)

@@ -8,23 +8,27 @@ import uuid
 import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from time import monotonic
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from ...core.deadline import Deadline
 from ...core.errors import InvalidArgument, InvalidContext
 from ...core.values import ParameterValue, ValueType
 from ...schemas import base
 from ..broker import BrokerSettings
-from .agent import Agent, Callback
-from .following import ContextData, Following
+from .agent import Agent
+from .config_follower import ConfigFollower, ContextData
+from .connection import Connection
+from .event_builder import EventBuilder
 from .incumbent_store import IncumbentStore, read_bootstrap_file
+from .offer import Offer, plain_offer
 from .parameters import Parameters, Values
-from .recorder import Author
 from .snapshot import Snapshot, Timer
-from .view import Source, Status, View, plain_view
+from .status import Source, Status
+from .values_in_effect import Callback, ValuesInEffect
+from .view import CurrentView, view_of
 
 _log = logging.getLogger(__name__)
 _CONTEXT: TypeAdapter[dict[str, base.Scalar]] = TypeAdapter(base.ContextData)
@@ -36,6 +40,9 @@ or for tests."""
 
 _NOT_DISABLED = {"", "0", "false", "no", "off"}
 _DISABLED = {"1", "true", "yes", "on"}
+
+MAX_INSTANCE = 150
+"""Characters of an instance's name. Records hold 200: a forked child puts its process id behind it."""
 
 CLOSE_AT_EXIT_S = 2.0
 """A client that was left open says goodbye when the interpreter ends, if that takes no longer."""
@@ -99,8 +106,8 @@ class TunerClient:
     ) -> None:
         if not re.fullmatch(base.TUNER_NAME, tuner):
             raise InvalidArgument(f"a tuner's name matches {base.TUNER_NAME}; {tuner!r} does not")
-        if instance is not None and not (1 <= len(instance) <= 150 and instance.isprintable()):
-            raise InvalidArgument("an instance's name has 1 to 150 printable characters")
+        if instance is not None and not (1 <= len(instance) <= MAX_INSTANCE and instance.isprintable()):
+            raise InvalidArgument(f"an instance's name has 1 to {MAX_INSTANCE} printable characters")
         self._tuner = tuner
         self._parameters = Parameters(parameters)
         self._disabled = _is_disabled()
@@ -109,40 +116,36 @@ class TunerClient:
         self._settings = settings
         self._instance = instance
         self._auto_activate = auto_activate
-        self._callbacks: tuple[Callback, ...] = () if on_change is None else (on_change,)
+        self._callbacks: list[Callback] = [] if on_change is None else [on_change]
         self._started = self._closed = False
         self._store = IncumbentStore(tuner, settings.prefix, None if state_dir is None else Path(state_dir))
-        following = Following(tuner, _checked(context))
-        self._view = self._first_view(following.context, None if bootstrap_file is None else Path(bootstrap_file))
-        self._agent = self._new_agent(following, applied=self._view.own.values, name=instance)
+        follower = ConfigFollower(tuner, _checked(context))
+        first = self._first_offer(follower.context, None if bootstrap_file is None else Path(bootstrap_file))
+        self._current = CurrentView(view_of(first))
+        self._agent = self._new_agent(follower, instance, in_effect=first.incumbent)
         _clients.add(self)
 
-    def _first_view(self, context: ContextData | None, bootstrap_file: Path | None) -> View:
+    def _first_offer(self, context: ContextData | None, bootstrap_file: Path | None) -> Offer:
         if self._disabled:
-            return plain_view(Status.DEFAULT, Source.DECLARED, self._parameters, self._parameters.declared)
+            return plain_offer(Status.DEFAULT, Source.DECLARED, self._parameters, self._parameters.declared)
         if (known := self._store.load(context)) is not None:
-            return plain_view(Status.STALE, Source.DISK, self._parameters, known.incumbent.values)
+            return plain_offer(Status.STALE, Source.DISK, self._parameters, known.incumbent.values)
         if bootstrap_file is not None and (values := read_bootstrap_file(bootstrap_file)) is not None:
-            return plain_view(Status.DEFAULT, Source.BOOTSTRAP, self._parameters, values)
-        return plain_view(Status.DEFAULT, Source.DECLARED, self._parameters, self._parameters.declared)
+            return plain_offer(Status.DEFAULT, Source.BOOTSTRAP, self._parameters, values)
+        return plain_offer(Status.DEFAULT, Source.DECLARED, self._parameters, self._parameters.declared)
 
-    def _new_agent(self, following: Following, *, applied: Values | None, name: str | None) -> Agent:
+    def _new_agent(self, follower: ConfigFollower, instance: str | None, *, in_effect: Values | None) -> Agent:
         boot = uuid.uuid4().hex
+        name = instance or f"{os.uname().nodename[:100]}-{os.getpid()}-{boot[:8]}"
         return Agent(
             parameters=self._parameters,
-            settings=self._settings,
-            author=Author(self._tuner, name or f"{os.uname().nodename[:100]}-{os.getpid()}-{boot[:8]}", boot),
-            following=following,
+            connection=Connection(self._settings, self._tuner),
+            events=EventBuilder(self._tuner, name, boot),
+            follower=follower,
             store=self._store,
-            view=self._view,
-            applied=applied,
-            callbacks=lambda: self._callbacks,
-            publish=self._publish,
-            auto_activate=self._auto_activate,
+            current=self._current,
+            in_effect=ValuesInEffect(self._tuner, in_effect, self._callbacks, auto_activate=self._auto_activate),
         )
-
-    def _publish(self, view: View) -> None:
-        self._view = view
 
     # -- life
 
@@ -192,36 +195,36 @@ class TunerClient:
         Returns:
             Whether it is; if not, :attr:`values` and :attr:`source` say what is run instead, :attr:`problems` why.
         """
-        return not self._disabled and self._agent.ready.wait(timeout_s)
+        return not self._disabled and self._current.wait_ready(timeout_s)
 
     # -- reading
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - of the parameter's own type, which the app knows
-        return self._view.own.values[name]
+        return self._current.view.own.values[name]
 
     def get(self, name: str, default: ParameterValue | None = None) -> Any:  # noqa: ANN401 - as above
         """A parameter's value now, or ``default`` where the app declared no such parameter."""
-        return self._view.own.values.get(name, default)
+        return self._current.view.own.values.get(name, default)
 
     @property
     def values(self) -> Values:
         """All values now, read-only: they belong together, and a later change makes another mapping."""
-        return self._view.own.values
+        return self._current.view.own.values
 
     @property
     def status(self) -> Status:
         """``READY``, ``STALE`` or ``DEFAULT``: how far the values can be trusted to be the newest."""
-        return self._view.status
+        return self._current.view.status
 
     @property
     def source(self) -> Source:
         """Where the values come from."""
-        return self._view.source
+        return self._current.view.source
 
     @property
     def instance(self) -> str:
         """Name of this running copy of the app."""
-        return self._agent.author.instance
+        return self._agent.events.instance
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -237,17 +240,20 @@ class TunerClient:
 
     @property
     def tuner_status(self) -> str | None:
-        """What the tuner does: tuning, parked, paused, achieved or suspended; ``None`` while that is unknown."""
+        """What the tuner does: tuning, parked, paused, achieved or suspended; ``None`` while that is unknown.
+
+        A worker newer than this client may send another word; the incumbent is run then, and :attr:`problems` says so.
+        """
         return self._agent.tuner_status
 
     @property
     def awaiting_restart(self) -> tuple[str, ...]:
         """Parameters for which a new configuration waits: it needs a restart of the app; see :meth:`accept_restart`."""
-        return self._view.awaiting_restart
+        return self._current.view.awaiting_restart
 
     def snapshot(self) -> Snapshot:
         """The configuration now, to run one unit of work under."""
-        return self._view.own
+        return self._current.view.own
 
     def assign(self, unit: str) -> Snapshot:
         """The configuration for a unit of its own, such as a job's id: the same unit gets the same arm everywhere.
@@ -255,7 +261,7 @@ class TunerClient:
         Except where its arm has other values than this process of parameters that need a restart: then the unit runs
         the incumbent, or what the process runs, unmeasured.
         """
-        return self._view.assigned(unit)
+        return self._current.view.assigned(unit)
 
     # -- changing
 
@@ -266,7 +272,7 @@ class TunerClient:
         milliseconds. The values are reported as in effect when all callbacks have returned; if one raises, the error
         is logged, and the configuration counts as not run. The values at the start are no change: apply those yourself.
         """
-        self._callbacks = (*self._callbacks, callback)
+        self._callbacks.append(callback)
         return callback
 
     def applied(self, snapshot: Snapshot) -> None:
@@ -310,7 +316,7 @@ class TunerClient:
             value: A finite number.
             snapshot: What was measured ran under this; default: under the configuration of this moment.
         """
-        (snapshot or self._view.own).record(metric, value)
+        (snapshot or self._current.view.own).record(metric, value)
 
     def measure(self, metric: str, snapshot: Snapshot | None = None) -> Timer:
         """Time a block of code, credited to the configuration at its beginning. It counts if the block raises, too.
@@ -319,7 +325,7 @@ class TunerClient:
             metric: Its name. It says the unit: ``…_s``, ``…_ms``, ``…_us`` or ``…_ns``; any other is in milliseconds.
             snapshot: What is measured runs under this; default: under the configuration of this moment.
         """
-        return Timer(snapshot or self._view.own, metric)
+        return Timer(snapshot or self._current.view.own, metric)
 
     # -- processes
 
@@ -333,7 +339,8 @@ class TunerClient:
         if self._closed:
             return
         name = None if self._instance is None else f"{self._instance}-{os.getpid()}"
-        self._agent = self._new_agent(parents.following.copy(), applied=parents.applied, name=name)
+        self._current = CurrentView(self._current.view)  # what waits for the parent's may have died with its threads
+        self._agent = self._new_agent(parents.follower.copy(), name, in_effect=parents.in_effect.values)
         if self._started and not self._disabled:
             self._agent.start()
 
@@ -364,9 +371,9 @@ def _after_fork_in_child() -> None:
 
 
 def _close_all() -> None:
-    by = monotonic() + CLOSE_AT_EXIT_S
+    deadline = Deadline(CLOSE_AT_EXIT_S)
     for client in list(_clients):
-        client.close(max(by - monotonic(), 0.0))
+        client.close(deadline.remaining())
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

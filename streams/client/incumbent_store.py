@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ...schemas.base import ContextId, Counter, Record, TunerName, explain
 from ...schemas.configs import ConfigRecord, Configuration
 from ...schemas.context import Feature, reduce_context
-from .following import ContextData
+from .config_follower import ContextData
 
 _log = logging.getLogger(__name__)
 

@@ -9,12 +9,13 @@ from ...core.errors import InvalidArgument
 from ...core.values import ParameterValue, ValueType
 from ...schemas.configs import Arm
 from ...schemas.keys import values_hash
-from .agent import Callback
-from .following import ContextData
+from .active_request import ActiveRequest, RequestTerms
+from .config_follower import ContextData
 from .parameters import Parameters, Values
-from .snapshot import Run, Snapshot, Timer
+from .snapshot import Snapshot, Timer
+from .status import Source, Status
 from .tuned import Tuned
-from .view import Source, Status
+from .values_in_effect import Callback
 
 C = TypeVar("C", bound=Callback)
 
@@ -88,9 +89,9 @@ class OfflineClient:
             hash=digest,
             share=1.0,
         )
-        run = Run(arm, "", values_hash=digest, interval_s=1.0, settle_s=0.0, inbox=self)
-        run.activate()
-        return Snapshot(values, run)
+        request = ActiveRequest(RequestTerms(arm, "", digest, interval_s=1.0, settle_s=0.0), self)
+        request.activate()
+        return Snapshot(values, request)
 
     def set(self, **values: ParameterValue) -> None:
         """Change values, as a new configuration would, and run the change callbacks.
@@ -103,7 +104,7 @@ class OfflineClient:
         for callback in self._callbacks:
             callback(self._own.values, before)
 
-    def put(self, run: Run, metric: str, value: float) -> None:  # noqa: ARG002 - as every inbox
+    def put(self, request: ActiveRequest, metric: str, value: float) -> None:  # noqa: ARG002 - as every inbox
         """Take one measurement; what a TunerClient would refuse is refused loudly: a test should know.
 
         Raises:

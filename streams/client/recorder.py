@@ -1,94 +1,33 @@
 """Measurements, gathered per request and metric, and made into one event per request and interval."""
 
-import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from time import monotonic
 from typing import SupportsFloat
 
 from ...core.summary import Summary
-from ...schemas.base import MAX_EVENT_BYTES
-from ...schemas.events import ContextEvent, MeasuredSummary, MetricEvent
-from .following import ContextData
-from .snapshot import Run
+from ...schemas.base import MAX_EVENT_BYTES, MAX_METRICS, MAX_SUMMARY_BINS
+from .active_request import ActiveRequest
+from .event_builder import Event, EventBuilder
 
 MAX_WAITING = 131_072
-"""Measurements that wait to be summarised, twenty times a second (some 13 MB): what comes faster is lost."""
-
-MAX_METRICS = 64
-"""Metrics of one request: as many as one event, and one round, may hold."""
-
-MAX_BINS = 4_096
-"""Bins of a summary that an event may hold."""
+"""Measurements that wait to be summarised; more are lost. A turn of the client lasts up to 1.5 s while a broker is slow
+to answer (three look-ups of 0.5 s), so 87,000 a second are kept; some 13 MB at worst."""
 
 MAX_MAGNITUDE = 1e80
-"""A larger measurement is an error, and its sums would leave the range of what events may hold."""
+"""A larger measurement is an error. Squared and counted 10^12 times it is 1e172: an event holds up to 1e200."""
 
-LATE_EVERY_S = 1.0
-"""How often measurements of requests that have ended are reported."""
-
-MAX_SECONDS = 31 * 86_400.0
-"""Longest time that an event may tell."""
+MAX_REFUSED = 10
+"""Metrics whose refusal is kept to be told: an app that makes up names without end must not fill its memory."""
 
 _ENVELOPE_BYTES = 2_048
+"""An event without its metrics: names, ids and numbers of some 1.5 kB at their longest, with room."""
+
+_BYTES_PER_METRIC = 1_000
+"""A metric without its bins: its name (100 characters, of at most 4 bytes each) and a few numbers."""
+
 _BYTES_PER_BIN = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An event as it goes to Kafka, and how many measurements it holds."""
-
-    topic: str
-    value: bytes
-    measurements: int = 0
-
-
-class Author:
-    """Who writes events: one boot of one instance. Numbers them.
-
-    Args:
-        tuner: The tuner's name.
-        instance: The instance's.
-        boot: Of this process's life; never used twice.
-    """
-
-    def __init__(self, tuner: str, instance: str, boot: str) -> None:
-        self.tuner = tuner
-        self.instance = instance
-        self.boot = boot
-        self._next = {"contexts": 0, "metrics": 0}
-
-    def presence(self, context: ContextData | None, request_id: str | None, *, leaving: bool = False) -> Event:
-        """The instance is here, runs a request, or leaves."""
-        event = ContextEvent(
-            **self._numbered("contexts"),
-            context=None if context is None else dict(context),
-            request_id=request_id,
-            leaving=leaving,
-        )
-        return Event("contexts", event.to_bytes())
-
-    def measured(self, run: Run, summaries: dict[str, Summary], interval_s: float, active_for_s: float) -> Event:
-        """What was measured of a request in an interval."""
-        event = MetricEvent(
-            **self._numbered("metrics"),
-            scope=run.scope,
-            round=run.arm.round,
-            arm=run.arm.arm,
-            request_id=run.arm.request_id,
-            values_hash=run.values_hash,
-            interval_s=min(interval_s, MAX_SECONDS),
-            active_for_s=min(active_for_s, MAX_SECONDS),
-            metrics={name: _measured(summary) for name, summary in summaries.items()},
-        )
-        return Event("metrics", event.to_bytes(), sum(summary.count for summary in summaries.values()))
-
-    def _numbered(self, topic: str) -> dict[str, object]:
-        seq = self._next[topic]
-        self._next[topic] = seq + 1
-        id_ = f"{self.boot}-{topic[0]}{seq}"
-        return {"v": 1, "id": id_, "tuner": self.tuner, "instance": self.instance, "boot": self.boot, "seq": seq}
+"""A bin in JSON, such as ``"-1234":56789,``: an index of at most 6 characters, and a count."""
 
 
 class Recorder:
@@ -96,21 +35,21 @@ class Recorder:
 
     Attributes:
         lost: Measurements that came faster than they could be summarised.
-        refused: Why measurements were refused, by metric; of the first few metrics.
+        refused: Why measurements were refused, by metric; of the first few.
     """
 
     def __init__(self) -> None:
         self.lost = 0
         self.refused: dict[str, str] = {}
-        self._waiting: deque[tuple[Run, str, float]] = deque()
-        self._gathered: dict[Run, dict[str, Summary]] = {}
+        self._waiting: deque[tuple[ActiveRequest, str, float]] = deque()
+        self._gathered: dict[ActiveRequest, dict[str, Summary]] = {}
 
     # -- any thread
 
-    def put(self, run: Run, metric: str, value: float) -> None:
+    def put(self, request: ActiveRequest, metric: str, value: float) -> None:
         """Take one measurement."""
         if len(self._waiting) < MAX_WAITING:
-            self._waiting.append((run, metric, value))
+            self._waiting.append((request, metric, value))
         else:
             self.lost += 1
 
@@ -120,12 +59,12 @@ class Recorder:
         """Summarise what has come."""
         waiting, gathered = self._waiting, self._gathered
         for _ in range(len(waiting)):
-            run, metric, value = waiting.popleft()
+            request, metric, value = waiting.popleft()
             summary: Summary | None
             try:
-                summary = gathered[run][metric]
+                summary = gathered[request][metric]
             except (KeyError, TypeError):  # new, or not even a name
-                summary = self._begin(run, metric)
+                summary = self._begin(request, metric)
             if summary is None:
                 continue
             number = _number(value)
@@ -134,8 +73,8 @@ class Recorder:
             else:
                 self._refuse(metric, f"{value!r:.100} is not a finite number")
 
-    def _begin(self, run: Run, metric: object) -> Summary | None:
-        summaries = self._gathered.setdefault(run, {})
+    def _begin(self, request: ActiveRequest, metric: object) -> Summary | None:
+        summaries = self._gathered.setdefault(request, {})
         if not isinstance(metric, str) or not 1 <= len(metric) <= 100 or not metric.isprintable():
             self._refuse(f"{metric!r:.100}", "a metric's name has 1 to 100 printable characters")
         elif len(summaries) >= MAX_METRICS:
@@ -145,33 +84,30 @@ class Recorder:
         return None
 
     def _refuse(self, metric: str, why: str) -> None:
-        if len(self.refused) < 10:
+        if len(self.refused) < MAX_REFUSED:
             self.refused.setdefault(metric, f"measurement of {metric} refused: {why}")
 
-    def due(self) -> list[Run]:
+    def due(self) -> list[ActiveRequest]:
         """Requests whose interval is over."""
         now = monotonic()
-        return [run for run in self._gathered if now >= run.reported + _interval(run)]
+        return [request for request in self._gathered if request.due(now)]
 
-    def report(self, author: Author, run: Run) -> Iterator[Event]:
+    def report(self, events: EventBuilder, request: ActiveRequest) -> Iterator[Event]:
         """Everything gathered of a request, as one event, or as few as hold it; then nothing of it is left."""
-        now = monotonic()
-        summaries = {name: s for name, s in self._gathered.pop(run, {}).items() if s.count}
-        end = now if run.ended is None else min(now, run.ended)
-        active_s = max(end - run.activated, 0.0) if run.activated is not None else 0.0
-        interval_s = max(end - run.reported, 1e-6)  # work that outlives its request takes no time of it
-        for name in [n for n, s in summaries.items() if max(len(s.bins), len(s.negative)) > MAX_BINS]:
+        summaries = {name: s for name, s in self._gathered.pop(request, {}).items() if s.count}
+        for name in [n for n, s in summaries.items() if max(len(s.bins), len(s.negative)) > MAX_SUMMARY_BINS]:
             self.lost += summaries.pop(name).count
-            self._refuse(name, f"its values need more than {MAX_BINS} bins")
+            self._refuse(name, f"its values need more than {MAX_SUMMARY_BINS} bins")
+        if not summaries:
+            return
+        interval_s, active_s = request.close_interval(monotonic())
         for part in _parts(summaries):
-            yield author.measured(run, part, interval_s, active_s)
-        if summaries:
-            run.reported = now
+            yield events.measured(request.terms, part, interval_s, active_s)
 
-    def report_all(self, author: Author) -> Iterator[Event]:
+    def report_all(self, events: EventBuilder) -> Iterator[Event]:
         """Everything gathered."""
-        for run in list(self._gathered):
-            yield from self.report(author, run)
+        for request in list(self._gathered):
+            yield from self.report(events, request)
 
 
 def _number(value: object) -> float | None:
@@ -186,16 +122,12 @@ def _number(value: object) -> float | None:
     return float(value) if -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE else None
 
 
-def _interval(run: Run) -> float:
-    return run.interval_s if run.ended is None else min(LATE_EVERY_S, run.interval_s)
-
-
 def _parts(summaries: dict[str, Summary]) -> Iterator[dict[str, Summary]]:
     """Summaries in groups that fit one event each; nearly always there is one group."""
     part: dict[str, Summary] = {}
     size = _ENVELOPE_BYTES
     for name, summary in summaries.items():
-        bytes_ = 1_000 + _BYTES_PER_BIN * (len(summary.bins) + len(summary.negative))
+        bytes_ = _BYTES_PER_METRIC + _BYTES_PER_BIN * (len(summary.bins) + len(summary.negative))
         if part and size + bytes_ > MAX_EVENT_BYTES:
             yield part
             part, size = {}, _ENVELOPE_BYTES
@@ -203,18 +135,3 @@ def _parts(summaries: dict[str, Summary]) -> Iterator[dict[str, Summary]]:
         size += bytes_
     if part:
         yield part
-
-
-def _measured(summary: Summary) -> MeasuredSummary:
-    if summary.low is None or summary.high is None:
-        raise ValueError("an empty summary measures nothing")
-    return MeasuredSummary(
-        count=summary.count,
-        sum=summary.sum,
-        sum_sq=math.fsum(summary.squares),
-        min=summary.low,
-        max=summary.high,
-        bins=summary.bins,
-        negative=summary.negative,
-        zeros=summary.zeros,
-    )

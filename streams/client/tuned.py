@@ -1,4 +1,4 @@
-"""What a client is to the code that uses it: the real one, or the one for tests."""
+"""The interface that the real client and the one for tests have in common."""
 
 # ruff: noqa: D102 - each member is explained once, at TunerClient
 
@@ -6,11 +6,11 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from ...core.values import ParameterValue
-from .agent import Callback
-from .following import ContextData
+from .config_follower import ContextData
 from .parameters import Values
 from .snapshot import Snapshot, Timer
-from .view import Source, Status
+from .status import Source, Status
+from .values_in_effect import Callback
 
 C = TypeVar("C", bound=Callback)
 

@@ -1,36 +1,14 @@
 """What an app sees at a moment: its values, where they come from, and which arm each unit runs."""
 
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any
 
-from ...schemas.configs import Arm, ConfigRecord
-from .assignment import choose, position
-from .following import Answer
-from .parameters import Parameters
-from .resolve import effective_hash, resolve_arm, resolve_each
-from .snapshot import Run, Snapshot
-
-
-class Status(StrEnum):
-    """How far the values can be trusted to be the newest."""
-
-    READY = "READY"
-    """They follow the newest config record, but for what needs a restart of the app."""
-    STALE = "STALE"
-    """They are the last known good ones: no worker renewed what was tried, or Kafka was not reached yet."""
-    DEFAULT = "DEFAULT"
-    """They are those that the app was shipped with."""
-
-
-class Source(StrEnum):
-    """Where the values come from."""
-
-    RECORD = "record"
-    DISK = "disk"
-    BOOTSTRAP = "bootstrap"
-    DECLARED = "declared"
+from ...core.assignment import choose, position
+from .active_request import ActiveRequest
+from .offer import Offer
+from .snapshot import Snapshot
+from .status import Source, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,47 +42,55 @@ class View:
         return (choose(self.arms, position(self.salt, unit)) if self.arms else None) or self.incumbent
 
     @property
-    def runs(self) -> list[Run]:
+    def requests(self) -> list[ActiveRequest]:
         """The requests that are being tried."""
-        return [snapshot.run for _, snapshot in self.arms if snapshot.run is not None]
+        return [snapshot.active_request for _, snapshot in self.arms if snapshot.active_request is not None]
 
 
-def plain_view(status: Status, source: Source, parameters: Parameters, values: Mapping[str, Any]) -> View:
-    """A view of one configuration, under no request."""
-    resolved = resolve_each(parameters, values)
-    snapshot = Snapshot(resolved.values)
-    return View(status, source, snapshot, snapshot, problems=tuple(f"{source}: {p}" for p in resolved.problems))
+class CurrentView:
+    """The one place that holds the view: the client's thread swaps it, the app reads it from any thread.
+
+    There is no lock: a view never changes, and an attribute is replaced in one step. (So a fork in the midst of a swap
+    finds the old view or the new one.)
+
+    Attributes:
+        view: The view now.
+    """
+
+    __slots__ = ("_ready", "view")
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self._ready = threading.Event()
+
+    def swap(self, view: View) -> None:
+        """Another view from now on."""
+        self.view = view
+        if view.status is Status.READY:
+            self._ready.set()
+        else:
+            self._ready.clear()
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until a view that was swapped in is ``READY``; returns whether it is."""
+        return self._ready.wait(timeout_s)
 
 
-def view_of(answer: Answer, unit: str, parameters: Parameters, run_for: "RunFor") -> View:
-    """The view of what a tuner's records say.
+def view_of(offer: Offer, unit: str = "", requests: Mapping[tuple[str, str], ActiveRequest] | None = None) -> View:
+    """The view of what is offered.
 
     Args:
-        answer: What they say.
-        unit: The instance's own unit.
-        parameters: The app's parameters: nothing outside them is ever run.
-        run_for: Makes, or finds, the run of an arm.
+        offer: What the app can run.
+        unit: The instance's own unit; where the offer has no arms it makes no difference.
+        requests: The active request of each of the offer's arms that is measured, by the key of its terms.
     """
-    record = answer.record
-    if record is None:
-        return plain_view(Status.DEFAULT, Source.DECLARED, parameters, parameters.declared)
-    resolved = resolve_each(parameters, record.incumbent.values)
-    incumbent = Snapshot(resolved.values)
-    problems = [answer.problem] if answer.problem else []
-    problems += [f"incumbent: {p}" for p in resolved.problems]
-    arms: list[tuple[float, Snapshot]] = []
-    for arm in record.arms if answer.arms else []:
-        try:
-            tried = resolve_arm(parameters, arm.values)
-        except ValueError as error:
-            problems.append(f"arm {arm.arm} is refused, the incumbent is run: {error}")
-            arms.append((arm.share, incumbent))
-            continue
-        problems += [f"arm {arm.arm}: {p}" for p in tried.problems]
-        arms.append((arm.share, Snapshot(tried.values, run_for(record, arm, effective_hash(arm, tried)))))
-    status = Status.STALE if answer.lapsed else Status.READY
-    view = View(status, Source.RECORD, incumbent, incumbent, tuple(arms), record.salt, tuple(problems))
-    return View(status, Source.RECORD, view.assigned(unit), incumbent, view.arms, record.salt, view.problems)
+    incumbent = Snapshot(offer.incumbent)
+    arms = tuple(
+        (arm.share, incumbent if arm.terms is None else Snapshot(arm.values, (requests or {})[arm.terms.key]))
+        for arm in offer.arms
+    )
+    view = View(offer.status, offer.source, incumbent, incumbent, arms, offer.salt, offer.problems)
+    return replace(view, own=view.assigned(unit))
 
 
 def without_restart(view: View, running: View, restart: Iterable[str]) -> View:
@@ -138,7 +124,3 @@ def without_restart(view: View, running: View, restart: Iterable[str]) -> View:
         restart=names,
         awaiting_restart=awaiting,
     )
-
-
-RunFor = Callable[[ConfigRecord, Arm, str], Run]
-"""The run of an arm whose effective values have this hash."""

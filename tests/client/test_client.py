@@ -13,7 +13,7 @@ from oppertune.schemas.keys import values_hash
 from oppertune.streams.client import Source, Status, TunerClient
 
 from .conftest import PARAMETERS, TUNER, arm, until_values
-from .test_following import FEATURES, scope_of
+from .test_config_follower import FEATURES, scope_of
 
 
 def keep_measuring(client, until, what, metric="latency_ms", value=1.0):
@@ -60,9 +60,11 @@ def test_a_deletion_that_was_taken_back_is_not_lived_through_again_by_new_handle
     client = make(on_change=lambda new, _: changes.append(new["pool"]))
     until_values(client, pool=42)
     wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
-    handles = client._agent.link._consumer
-    client._agent.link.renew()
-    wait_for(lambda: client._agent.link._consumer is not handles and client._agent.link.caught_up, "new handles")
+    handles = client._agent.connection._consumer
+    client._agent.connection.renew()
+    wait_for(
+        lambda: client._agent.connection._consumer is not handles and client._agent.connection.caught_up, "new handles"
+    )
     topics.publish(arm(43, round_=2), version=2, incarnation=2)
     until_values(client, pool=43)
     assert changes == [42, 43]
@@ -104,7 +106,7 @@ def test_a_renewal_keeps_the_arm_without_a_change(topics, make):
     topics.publish(arm(42), lease_s=2.0)
     until_values(client, pool=42)
     request = client.snapshot()
-    first_lease = client._agent.following._held[TUNER].trusted_until
+    first_lease = client._agent.follower._newest[TUNER].trusted_until
     topics.publish(arm(42), lease_s=600.0, published_ms=2_000)
     wait_for(lambda: time.monotonic() > first_lease + 0.2, "the first lease to pass")
     assert client.snapshot() is request
@@ -168,6 +170,30 @@ def test_an_unreadable_record_changes_nothing(topics, make):
     topics.publish(arm(43), version=2)
     until_values(client, pool=43)
     assert client.problems == ()
+
+
+def test_words_of_a_newer_worker_leave_the_incumbent_and_a_word_of_advice(topics, make, tmp_path):
+    topics.publish(arm(42))
+    client = make()
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    topics.publish(arm(43, round_=2), version=2, status="canary", incumbent={"pool": 21, "mode": "slow"})
+    until_values(client, pool=21, mode="slow")
+    assert (client.status, client.source, client.tuner_status) == (Status.READY, Source.RECORD, "canary")
+    assert (client.snapshot().request_id, client.assign("job")["pool"]) == (None, 21)
+    [problem] = client.problems
+    assert "'canary'" in problem
+    assert "upgrade" in problem
+    wait_for(lambda: b'"pool":21' in next((tmp_path / "state").glob("*.json")).read_bytes(), "the incumbent on disk")
+
+    topics.publish(arm(44, round_=3, kind="shadow"), version=3)
+    wait_for(lambda: any("'shadow'" in problem for problem in client.problems), "the arm's problem")
+    assert (client["pool"], client.snapshot().request_id, client.tuner_status) == (20, None, "tuning")
+    client.record("latency_ms", 1.0)
+    topics.publish(arm(45, round_=4), version=4)
+    until_values(client, pool=45)
+    wait_for(lambda: topics.running("candidate-4"), "the request to be announced")
+    assert client.problems == ()
+    assert topics.running("candidate-2") == topics.running("candidate-3") == topics.measured("candidate-3") == []
 
 
 # -- arms

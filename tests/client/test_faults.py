@@ -10,9 +10,9 @@ import pytest
 from kafkas import free_port, wait_for
 from oppertune.streams.broker import BrokerSettings, EmbeddedBroker
 from oppertune.streams.client import Status
-from oppertune.streams.client import link as module
-from oppertune.streams.client.link import Link
-from oppertune.streams.client.recorder import Event
+from oppertune.streams.client import connection as module
+from oppertune.streams.client.connection import Connection
+from oppertune.streams.client.event_builder import Event
 
 from .conftest import TUNER, Topics, arm, until_values
 
@@ -95,7 +95,9 @@ def test_a_broker_that_goes_and_comes_back_shows_and_clears_by_itself(topics, ma
 
 def test_missing_topics_are_said_and_waited_for(make, topics, monkeypatch):
     client = make(start=False)
-    monkeypatch.setattr(client._agent.link, "_partitions", lambda _: client._agent.link._wrong("topic x is missing"))
+    monkeypatch.setattr(
+        client._agent.connection, "_partitions", lambda _: client._agent.connection._wrong("topic x is missing")
+    )
     client.start()
     wait_for(lambda: "topic x is missing" in client.problems, "the problem")
     monkeypatch.undo()
@@ -127,21 +129,21 @@ def test_when_the_broker_dies_the_app_goes_on_at_full_speed(make, tmp_path, capl
 
 def test_at_the_bound_the_oldest_measurements_are_given_up_and_counted(monkeypatch, caplog):
     monkeypatch.setattr(module, "MAX_WAITING_EVENTS", 3)
-    link = Link(BrokerSettings(bootstrap="127.0.0.1:1"), TUNER)
+    connection = Connection(BrokerSettings(bootstrap="127.0.0.1:1"), TUNER)
     for n in range(5):
-        link.send(Event("metrics", b"%d" % n, 10))
-        link.send(Event("contexts", b"%d" % n))
-        link.serve()
-    assert [e.value for e in link._waiting] == [b"2", b"3", b"4"]
-    assert link._presence.value == b"4"
-    assert link.dropped == 20
+        connection.send(Event("metrics", b"%d" % n, 10))
+        connection.send(Event("contexts", b"%d" % n))
+        connection.serve()
+    assert [e.value for e in connection._waiting] == [b"2", b"3", b"4"]
+    assert connection._presence.value == b"4"
+    assert connection.dropped == 20
     monkeypatch.setattr(module, "MAX_WAITING_BYTES", 100)
-    link.send(Event("metrics", b"x" * 99, 10))
-    assert [len(e.value) for e in link._waiting] == [1, 99]
-    assert link.dropped == 40
+    connection.send(Event("metrics", b"x" * 99, 10))
+    assert [len(e.value) for e in connection._waiting] == [1, 99]
+    assert connection.dropped == 40
     assert len(caplog.records) == 1
-    link.close()
-    assert link.dropped == 60
+    connection.close()
+    assert connection.dropped == 60
 
 
 @pytest.mark.kafka
@@ -159,7 +161,7 @@ def test_after_a_pause_of_the_broker_everything_arrives_once(private_kafka, make
     client = make(settings=settings)
     topics.publish(arm(42), lease_s=600.0)
     wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
-    handle = client._agent.link._producer
+    handle = client._agent.connection._producer
 
     sent = 0
     private_kafka.pause()
@@ -175,7 +177,7 @@ def test_after_a_pause_of_the_broker_everything_arrives_once(private_kafka, make
     topics.read_anew()
     client.record("last", 1.0)
     wait_for(lambda: topics.measured("candidate-1", "last"), "the newest event", 60)
-    assert client._agent.link._producer is not handle
+    assert client._agent.connection._producer is not handle
 
     def arrived():
         topics.read()

@@ -6,7 +6,7 @@ import pytest
 from oppertune.streams.client.incumbent_store import IncumbentStore, default_state_dir, read_bootstrap_file
 
 from .conftest import TUNER, arm, config
-from .test_following import FEATURES, scope_of
+from .test_config_follower import FEATURES, scope_of
 
 
 def store(folder, prefix="p."):
@@ -18,6 +18,13 @@ def test_the_incumbent_and_nothing_else_survives(tmp_path):
     known = store(tmp_path / "deep" / "er").load(None)
     assert known.incumbent.values == {"pool": 20, "mode": "slow"}
     assert all(b"77" not in path.read_bytes() for path in tmp_path.rglob("*.json"))
+
+
+def test_of_a_record_with_words_of_a_newer_worker_the_incumbent_is_kept(tmp_path):
+    store(tmp_path).save(config(arm(77, kind="newer"), status="newer"))
+    assert store(tmp_path).load(None).incumbent.values == {"pool": 20, "mode": "slow"}
+    [kept] = tmp_path.iterdir()
+    assert b"newer" not in kept.read_bytes()
 
 
 def test_each_scope_has_its_own(tmp_path):

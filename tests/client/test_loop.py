@@ -195,9 +195,9 @@ def test_a_run_is_credited_to_what_it_began_under():
 
     app = App()
     app.run = change_midway
-    client.put = lambda run, metric, value: seen.append(run)
+    client.put = lambda request, metric, value: seen.append(request)
     TuningLoop(client, app, Monitor(), lambda _: 1.0).run(1)
-    assert seen[1] is seen[0].run
+    assert seen[1] is seen[0].active_request
 
 
 # -- the technical summary's extension guide

@@ -1,5 +1,6 @@
 """Forks, interpreters that end, and what an import costs: each in a process of its own."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import textwrap
 import pytest
 
 from kafkas import wait_for
+from oppertune.streams.client import Status
 
 from .conftest import TUNER, arm, until_values
 
@@ -57,8 +59,8 @@ def test_a_forked_child_is_an_instance_of_its_own(topics, make):
         status = 1
         try:
             until_values(client, pool=42)
-            wait_for(lambda: client.record("childs", 1.0) or client._agent.link.caught_up, "the child to connect")
-            wait_for(lambda: client._view.own.run.activated is not None, "the child to activate")
+            wait_for(lambda: client.record("childs", 1.0) or client._agent.connection.caught_up, "the child to connect")
+            wait_for(lambda: client._current.view.own.active_request.activated is not None, "the child to activate")
             client.record("childs", 1.0)
             os.read(to_child, 1)
             until_values(client, pool=43)
@@ -82,6 +84,15 @@ def test_a_forked_child_is_an_instance_of_its_own(topics, make):
     assert sum(s.count for s in topics.measured("candidate-1", "parents")) == 1
     os.close(to_child)
     os.close(from_parent)
+
+
+def test_after_a_fork_ready_means_that_the_child_itself_follows(make):
+    client = make(start=False)
+    client._current.swap(dataclasses.replace(client._current.view, status=Status.READY))
+    assert client.wait_ready(0)
+    client._go_on_in_child()
+    assert client.status is Status.READY
+    assert not client.wait_ready(0)
 
 
 CHILD_ENDS = """

@@ -10,34 +10,37 @@ from hypothesis import strategies as st
 from kafkas import wait_for
 from oppertune.core.summary import Summary
 from oppertune.schemas import MAX_EVENT_BYTES, Arm, MetricEvent
+from oppertune.schemas.base import MAX_METRICS
 from oppertune.streams.client import recorder as module
-from oppertune.streams.client.recorder import Author, Recorder
-from oppertune.streams.client.snapshot import Run, Snapshot
+from oppertune.streams.client.active_request import ActiveRequest, RequestTerms
+from oppertune.streams.client.event_builder import EventBuilder
+from oppertune.streams.client.recorder import Recorder
+from oppertune.streams.client.snapshot import Snapshot
 
 from .conftest import arm
 
 
-def run_of(recorder, *, settle_s=0.0, interval_s=0.01, active=True, hash_=None):
+def request_of(recorder, *, settle_s=0.0, interval_s=0.01, active=True, hash_=None):
     it = Arm.model_validate(arm())
-    run = Run(it, "", values_hash=hash_ or it.hash, interval_s=interval_s, settle_s=settle_s, inbox=recorder)
+    request = ActiveRequest(RequestTerms(it, "", hash_ or it.hash, interval_s, settle_s), recorder)
     if active:
-        run.activate()
-    return run
+        request.activate()
+    return request
 
 
-def author():
-    return Author("checkout", "a", "boot")
+def builder():
+    return EventBuilder("checkout", "a", "boot")
 
 
 def events(recorder, by=None):
     recorder.gather()
-    return [MetricEvent.from_bytes(e.value) for e in recorder.report_all(by or author())]
+    return [MetricEvent.from_bytes(e.value) for e in recorder.report_all(by or builder())]
 
 
 @given(values=st.lists(st.floats(-1e80, 1e80), min_size=1, max_size=200))
 def test_an_event_holds_what_was_measured(values):
     recorder = Recorder()
-    snapshot = Snapshot({}, run_of(recorder))
+    snapshot = Snapshot({}, request_of(recorder))
     for value in values:
         snapshot.record("latency_ms", value)
     (event,) = events(recorder)
@@ -53,12 +56,12 @@ def test_an_event_holds_what_was_measured(values):
 
 
 def test_events_are_numbered_per_topic_without_holes():
-    by = author()
+    by = builder()
     recorder = Recorder()
-    run = run_of(recorder)
+    request = request_of(recorder)
     sent = []
     for _ in range(3):
-        run.record("x", 1)
+        request.record("x", 1)
         sent += events(recorder, by)
     assert [(e.boot, e.seq) for e in sent] == [("boot", 0), ("boot", 1), ("boot", 2)]
     presence = [by.presence(None, None) for _ in range(2)]
@@ -69,9 +72,9 @@ def test_events_are_numbered_per_topic_without_holes():
 def test_nothing_is_recorded_before_activation_nor_before_the_values_have_settled():
     recorder = Recorder()
     waiting, settling, settled = (
-        run_of(recorder, active=False),
-        run_of(recorder, settle_s=60.0),
-        run_of(recorder, settle_s=0.01),
+        request_of(recorder, active=False),
+        request_of(recorder, settle_s=60.0),
+        request_of(recorder, settle_s=0.01),
     )
     waiting.record("x", 1)
     settling.record("x", 1)
@@ -82,7 +85,7 @@ def test_nothing_is_recorded_before_activation_nor_before_the_values_have_settle
 
 def test_work_that_began_before_the_end_of_a_request_is_credited_to_it():
     recorder = Recorder()
-    old = run_of(recorder)
+    old = request_of(recorder)
     old.end()
     old.record("x", 1)
     (event,) = events(recorder)
@@ -93,22 +96,22 @@ def test_work_that_began_before_the_end_of_a_request_is_credited_to_it():
 
 def test_a_request_that_ended_before_it_settled_measures_nothing():
     recorder = Recorder()
-    run = run_of(recorder, settle_s=0.001)
-    run.end()
-    wait_for(lambda: run_of(recorder).activated > run.activated + 0.002, "the time to settle")
-    run.record("x", 1)
+    request = request_of(recorder, settle_s=0.001)
+    request.end()
+    wait_for(lambda: request_of(recorder).activated > request.activated + 0.002, "the time to settle")
+    request.record("x", 1)
     assert events(recorder) == []
 
 
 def test_an_interval_without_measurements_is_part_of_the_next_event():
     recorder = Recorder()
-    run = run_of(recorder)
-    began = run.activated
-    wait_for(lambda: run_of(recorder).activated > began + 0.05, "time to pass")
+    request = request_of(recorder)
+    began = request.activated
+    wait_for(lambda: request_of(recorder).activated > began + 0.05, "time to pass")
     assert recorder.due() == []
-    run.record("x", 1)
+    request.record("x", 1)
     recorder.gather()
-    assert recorder.due() == [run]
+    assert recorder.due() == [request]
     (event,) = events(recorder)
     assert event.interval_s >= 0.05
 
@@ -116,9 +119,9 @@ def test_an_interval_without_measurements_is_part_of_the_next_event():
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e81, "3", None, [1], 1j, np.array([1, 2])])
 def test_what_is_no_finite_number_is_refused_and_said(value):
     recorder = Recorder()
-    run = run_of(recorder)
-    run.record("x", value)
-    run.record("y", 1)
+    request = request_of(recorder)
+    request.record("x", value)
+    request.record("y", 1)
     (event,) = events(recorder)
     assert event.metrics.keys() == {"y"}
     assert "finite" in recorder.refused["x"]
@@ -127,7 +130,7 @@ def test_what_is_no_finite_number_is_refused_and_said(value):
 @pytest.mark.parametrize("value", [3, True, np.float32(3), np.int64(3), Decimal(3)])
 def test_any_kind_of_number_is_taken(value):
     recorder = Recorder()
-    run_of(recorder).record("x", value)
+    request_of(recorder).record("x", value)
     (event,) = events(recorder)
     assert event.metrics["x"].sum == float(value)
 
@@ -135,7 +138,7 @@ def test_any_kind_of_number_is_taken(value):
 @pytest.mark.parametrize("metric", ["", "x" * 101, "\ud800", None, 3, ["x"]])
 def test_a_metric_without_a_name_is_refused(metric):
     recorder = Recorder()
-    run_of(recorder).record(metric, 1)
+    request_of(recorder).record(metric, 1)
     assert events(recorder) == []
     assert len(recorder.refused) == 1
 
@@ -143,35 +146,35 @@ def test_a_metric_without_a_name_is_refused(metric):
 def test_everything_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "MAX_WAITING", 100)
     recorder = Recorder()
-    run = run_of(recorder)
+    request = request_of(recorder)
     for n in range(130):
-        run.record(f"m{n}", 1)
+        request.record(f"m{n}", 1)
     assert recorder.lost == 30
     (event,) = events(recorder)
-    assert len(event.metrics) == module.MAX_METRICS
+    assert len(event.metrics) == MAX_METRICS
     assert len(recorder.refused) <= 10
 
 
 def test_events_stay_below_the_limit():
     recorder = Recorder()
-    run = run_of(recorder)
-    for n in range(module.MAX_METRICS):
+    request = request_of(recorder)
+    for n in range(MAX_METRICS):
         for exponent in range(1500):
-            run.record(f"metric{n}", 1.03 ** (exponent - 750))
-            run.record(f"metric{n}", -(1.03 ** (exponent - 750)))
+            request.record(f"metric{n}", 1.03 ** (exponent - 750))
+            request.record(f"metric{n}", -(1.03 ** (exponent - 750)))
         recorder.gather()
-    sent = list(recorder.report_all(author()))
+    sent = list(recorder.report_all(builder()))
     assert len(sent) > 1
     assert max(len(e.value) for e in sent) <= MAX_EVENT_BYTES
-    assert sum(e.measurements for e in sent) == module.MAX_METRICS * 3000
+    assert sum(e.measurements for e in sent) == MAX_METRICS * 3000
     assert {n for e in sent for n in MetricEvent.from_bytes(e.value).metrics} == {f"metric{n}" for n in range(64)}
 
 
 def test_a_summary_too_wide_for_an_event_is_refused():
     recorder = Recorder()
-    run = run_of(recorder)
+    request = request_of(recorder)
     for exponent in range(5000):
-        run.record("wide", 1.03 ** (exponent - 2500))
+        request.record("wide", 1.03 ** (exponent - 2500))
     assert events(recorder) == []
     assert recorder.lost == 5000
     assert "bins" in recorder.refused["wide"]
@@ -179,7 +182,7 @@ def test_a_summary_too_wide_for_an_event_is_refused():
 
 def test_measurements_of_many_threads_all_arrive():
     recorder = Recorder()
-    snapshot = Snapshot({}, run_of(recorder))
+    snapshot = Snapshot({}, request_of(recorder))
 
     def work():
         for _ in range(2000):
@@ -200,7 +203,7 @@ def test_a_timer_measures_in_the_unit_of_the_name(metric, per_second, monkeypatc
     clock = iter([10.0, 10.5])
     monkeypatch.setattr("oppertune.streams.client.snapshot.perf_counter", lambda: next(clock))
     recorder = Recorder()
-    with Snapshot({}, run_of(recorder)).measure(metric):
+    with Snapshot({}, request_of(recorder)).measure(metric):
         pass
     (event,) = events(recorder)
     assert event.metrics[metric].sum == pytest.approx(0.5 * per_second)
@@ -208,6 +211,6 @@ def test_a_timer_measures_in_the_unit_of_the_name(metric, per_second, monkeypatc
 
 def test_a_timer_counts_a_block_that_raises_and_lets_it():
     recorder = Recorder()
-    with pytest.raises(ZeroDivisionError), Snapshot({}, run_of(recorder)).measure("latency_ms"):
+    with pytest.raises(ZeroDivisionError), Snapshot({}, request_of(recorder)).measure("latency_ms"):
         raise ZeroDivisionError
     assert len(events(recorder)) == 1

@@ -141,7 +141,7 @@ def test_a_forked_child_waits_too(waiting):
         status = 1
         try:
             assert waiting["pool"] == 20
-            wait_for(lambda: waiting._agent.link.caught_up, "the child to connect")
+            wait_for(lambda: waiting._agent.connection.caught_up, "the child to connect")
             assert (waiting["pool"], waiting.awaiting_restart) == (20, ("pool",))
             waiting.accept_restart(15)
             status = 0 if waiting["pool"] == 42 else 2

@@ -8,11 +8,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from oppertune.core.values import Categorical, Integer, Real
 from oppertune.schemas.context import Feature, reduce_context
 from oppertune.streams.client import Source, Status
-from oppertune.streams.client.following import Following
+from oppertune.streams.client.active_request import ActiveRequest
+from oppertune.streams.client.config_follower import ConfigFollower
+from oppertune.streams.client.offer import offer_of, plain_offer
 from oppertune.streams.client.parameters import Parameters
 from oppertune.streams.client.recorder import Recorder
-from oppertune.streams.client.snapshot import Run
-from oppertune.streams.client.view import plain_view, view_of, without_restart
+from oppertune.streams.client.view import view_of, without_restart
 
 from .conftest import TUNER, arm, record
 
@@ -35,16 +36,22 @@ names = st.sampled_from(["plus", "minus", "candidate"])
 arms = st.lists(st.builds(lambda v, n, s: arm(values=v, name=n, share=s), values, names, st.floats(0, 1)), max_size=3)
 
 
-def runs(record_, arm_, hash_):
-    return Run(arm_, record_.scope, values_hash=hash_, interval_s=1.0, settle_s=0.0, inbox=Recorder())
+def seen(followed, unit="a"):
+    """The view of what is followed, each of its requests new."""
+    offer = offer_of(followed, PARAMETERS)
+    return view_of(
+        offer, unit, {arm.terms.key: ActiveRequest(arm.terms, Recorder()) for arm in offer.arms if arm.terms}
+    )
 
 
 def check(view):
     for snapshot in [view.own, view.incumbent, *(view.assigned(f"job-{n}") for n in range(5))]:
         assert snapshot.values.keys() == PARAMETERS.declared.keys()
         assert all(p.contains(snapshot[p.name]) for p in OWN)
-        if snapshot.run is not None and snapshot.run.credited:
-            assert all(snapshot[name] == value for name, value in snapshot.run.arm.values.items() if name != "other")
+        request = snapshot.active_request
+        if request is not None and request.terms.credited:
+            asked = request.terms.arm.values
+            assert all(snapshot[name] == value for name, value in asked.items() if name != "other")
 
 
 @given(
@@ -53,7 +60,7 @@ def check(view):
     )
 )
 def test_what_was_shipped_or_kept_is_held_to_the_bounds_too(shipped):
-    check(plain_view(Status.DEFAULT, Source.BOOTSTRAP, PARAMETERS, shipped))
+    check(view_of(plain_offer(Status.DEFAULT, Source.BOOTSTRAP, PARAMETERS, shipped)))
 
 
 class Fleet(RuleBasedStateMachine):
@@ -61,10 +68,10 @@ class Fleet(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.following = Following(TUNER)
+        self.follower = ConfigFollower(TUNER)
         self.now = 0.0
         self.version = 0
-        self.running = plain_view(Status.DEFAULT, Source.DECLARED, PARAMETERS, PARAMETERS.declared)
+        self.running = view_of(plain_offer(Status.DEFAULT, Source.DECLARED, PARAMETERS, PARAMETERS.declared))
 
     @rule(
         tried=arms,
@@ -81,19 +88,19 @@ class Fleet(RuleBasedStateMachine):
         it = record(
             *tried, incumbent=incumbent, version=self.version, features=features, scope=scope, incarnation=incarnation
         )
-        self.following.take(f"{TUNER}/{scope}" if scope else TUNER, orjson.dumps(it), age_s, self.now)
+        self.follower.take(f"{TUNER}/{scope}" if scope else TUNER, orjson.dumps(it), age_s, self.now)
 
     @rule(garbage=st.binary(max_size=20) | st.sampled_from([b"{}", b'{"v":2}', b"null"]))
     def garbage_comes(self, garbage):
-        self.following.take(TUNER, garbage, 0.0, self.now)
+        self.follower.take(TUNER, garbage, 0.0, self.now)
 
     @rule(key=st.sampled_from([TUNER, *(f"{TUNER}/{scope}" for scope in SCOPES.values())]))
     def a_record_is_deleted(self, key):
-        self.following.take(key, None, 0.0, self.now)
+        self.follower.take(key, None, 0.0, self.now)
 
     @rule(context=st.none() | st.fixed_dictionaries({"region": st.sampled_from(["eu", "us", "mars", 1])}))
     def the_context_changes(self, context):
-        self.following.context = context
+        self.follower.context = context
 
     @rule(seconds=st.floats(0, 60))
     def time_passes(self, seconds):
@@ -101,31 +108,31 @@ class Fleet(RuleBasedStateMachine):
 
     @rule()
     def the_app_restarts(self):
-        view = view_of(self.following.answer(self.now), "a", PARAMETERS, runs)
+        view = seen(self.follower.current(self.now))
         self.running = without_restart(view, view, ["pool"])
         assert (self.running.own, self.running.awaiting_restart) == (view.own, ())
 
     @invariant()
     def without_a_restart_no_unit_runs_another_pool(self):
         before, pool = self.running, self.running.own["pool"]
-        view = view_of(self.following.answer(self.now), "a", PARAMETERS, runs)
+        view = seen(self.follower.current(self.now))
         self.running = now = without_restart(view, before, ["pool", "unknown"])
         check(now)
         units = [now.own, now.incumbent, *(now.assigned(f"job-{n}") for n in range(5))]
         assert {unit["pool"] for unit in units} == {pool}
         assert bool(now.awaiting_restart) == (view.own["pool"] != pool)
         if now.awaiting_restart:
-            assert now.own.run is None
+            assert now.own.active_request is None
             assert now.own.values == (view.incumbent if view.incumbent["pool"] == pool else before.own).values
 
     @invariant()
     def every_unit_runs_legal_values(self):
-        answer = self.following.answer(self.now)
-        view = view_of(answer, "a", PARAMETERS, runs)
+        followed = self.follower.current(self.now)
+        view = seen(followed)
         check(view)
-        assert (view.status is Status.STALE) == answer.lapsed
-        if answer.lapsed or not answer.arms:
-            assert view.runs == []
+        assert (view.status is Status.STALE) == followed.lapsed
+        if followed.lapsed or not followed.arms:
+            assert view.requests == []
 
 
 TestFleet = Fleet.TestCase

@@ -2,12 +2,14 @@
 
 import orjson
 
+from oppertune.core.assignment import choose
 from oppertune.schemas.keys import values_hash
-from oppertune.streams.client.assignment import choose
-from oppertune.streams.client.following import Following
+from oppertune.streams.client.active_request import ActiveRequest
+from oppertune.streams.client.config_follower import ConfigFollower
+from oppertune.streams.client.event_builder import EventBuilder
+from oppertune.streams.client.offer import offer_of
 from oppertune.streams.client.parameters import Parameters
-from oppertune.streams.client.recorder import Author, Recorder
-from oppertune.streams.client.snapshot import Run
+from oppertune.streams.client.recorder import Recorder
 from oppertune.streams.client.view import view_of
 from world import World, spec
 
@@ -20,19 +22,18 @@ class Instance:
     def __init__(self, world, name, parameters=PARAMETERS):
         self.world = world
         self.parameters = parameters
-        self.author = Author("checkout", name, f"boot-{name}")
-        self.following = Following("checkout")
+        self.events = EventBuilder("checkout", name, f"boot-{name}")
+        self.follower = ConfigFollower("checkout")
         self.recorder = Recorder()
 
     def follow(self):
         for key, value in self.world.configs.items():
-            self.following.take(key, value, 0.0, 0.0)
-        return view_of(self.following.answer(0.0), self.author.instance, self.parameters, self._run)
-
-    def _run(self, record, arm, hash_):
-        run = Run(arm, record.scope, values_hash=hash_, interval_s=1.0, settle_s=0.0, inbox=self.recorder)
-        run.activate()
-        return run
+            self.follower.take(key, value, 0.0, 0.0)
+        offer = offer_of(self.follower.current(0.0), self.parameters)
+        requests = {arm.terms.key: ActiveRequest(arm.terms, self.recorder) for arm in offer.arms if arm.terms}
+        for request in requests.values():
+            request.activate()
+        return view_of(offer, self.events.instance, requests)
 
     def send(self, *events):
         for event in events:
@@ -43,7 +44,7 @@ class Instance:
         for reward in rewards:
             own.record("reward", reward)
         self.recorder.gather()
-        self.send(*self.recorder.report_all(self.author))
+        self.send(*self.recorder.report_all(self.events))
 
 
 def started(*instances):
@@ -52,7 +53,7 @@ def started(*instances):
     world.fold()
     made = [Instance(world, *given) for given in instances]
     for instance in made:
-        instance.send(instance.author.presence(None, None))
+        instance.send(instance.events.presence(None, None))
     world.fold()
     return world, *made
 
@@ -63,7 +64,7 @@ def test_rounds_are_played_from_presence_to_reward():
         for instance in (one, two):
             own = instance.follow().own
             assert own.values == world.config().arms[0].values
-            instance.send(instance.author.presence(None, own.request_id))
+            instance.send(instance.events.presence(None, own.request_id))
         world.fold()
         assert world.scope().arms[0].activated_ms is not None
         for instance in (one, two):
@@ -86,7 +87,7 @@ def test_an_instance_that_had_to_default_is_refused_and_never_credited():
 
 def test_a_goodbye_parks_the_scope():
     world, one = started(("one",))
-    one.send(one.author.presence(None, None, leaving=True))
+    one.send(one.events.presence(None, None, leaving=True))
     world.fold()
     assert world.scope().presence == {}
 
@@ -94,5 +95,5 @@ def test_a_goodbye_parks_the_scope():
 def test_hashes_of_values_in_effect_are_the_processors():
     world, one = started(("one",))
     own = one.follow().own
-    assert own.run.values_hash == values_hash(world.config().arms[0].values)
+    assert own.active_request.terms.values_hash == values_hash(world.config().arms[0].values)
     assert choose([(world.config().arms[0].share, own)], 0.999) is own

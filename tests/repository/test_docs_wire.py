@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from oppertune.core.assignment import position
 from oppertune.core.summary import bin_index
 from oppertune.core.types import generate_context_id
 from oppertune.schemas.keys import murmur2, partition_of, request_id, values_hash
 from oppertune.schemas.state import DISPOSITIONS
-from oppertune.streams.client.assignment import position
 from oppertune.streams.processor import Effects
 from repository.documents import ROOT, blocks
 from world import World

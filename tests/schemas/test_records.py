@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from oppertune.schemas import ContextEvent, DeadLetterHeaders, MetricEvent, TunerSpec, reduce_context
+from oppertune.schemas import (
+    ConfigRecord,
+    ContextEvent,
+    DeadLetterHeaders,
+    MetricEvent,
+    RoundRecord,
+    TunerSpec,
+    reduce_context,
+)
+from oppertune.schemas.base import MAX_EVENT_BYTES, MAX_METRICS, MAX_SUMMARY_BINS
+from oppertune.schemas.configs import ARM_KINDS, STATUSES
 from oppertune.schemas.export import RECORDS, schema_text
 from oppertune.schemas.keys import murmur2, partition_of, request_id, scope_key, state_scope_key, tuner_of, values_hash
 
@@ -26,6 +36,35 @@ METRIC = {
     "active_for_s": 1.0,
     "metrics": {"m": 1.0},
 }
+CONFIGURATION = {"values": {"p": 1}, "hash": "h"}
+CONFIG = {
+    "v": 1,
+    "tuner": "t",
+    "scope": "",
+    "incarnation": 0,
+    "version": 1,
+    "status": "tuning",
+    "incumbent": CONFIGURATION,
+    "arms": [{**CONFIGURATION, "arm": "a", "request_id": "r", "round": 1, "kind": "explore", "share": 1.0}],
+    "salt": "0",
+    "lease_s": 30.0,
+    "published_ms": 0,
+    "interval_s": 10.0,
+    "settle_s": 0.0,
+    "heartbeat_s": 10.0,
+}
+ROUND = {
+    "v": 1,
+    "tuner": "t",
+    "scope": "",
+    "incarnation": 0,
+    "round": 1,
+    "arm": "a",
+    "kind": "explore",
+    "request_id": "r",
+    "outcome": "measured",
+    "closed_ms": 0,
+}
 SPEC = {"name": "t", "parameters": [{"name": "p", "type": "integer", "val": 1, "min": 0, "max": 9}]}
 
 
@@ -42,6 +81,68 @@ def test_no_schema_is_stored_that_no_record_has():
 
 def test_unknown_fields_are_ignored():
     assert MetricEvent.from_bytes(json.dumps({**METRIC, "new": 1})).id == "1"
+
+
+def with_kind(kind):
+    return {**CONFIG, "arms": [CONFIG["arms"][0] | {"kind": kind}]}
+
+
+OPEN_WORDS = {
+    "status": (ConfigRecord, lambda word: {**CONFIG, "status": word}, lambda record: record.status),
+    "arm kind": (ConfigRecord, with_kind, lambda record: record.arms[0].kind),
+    "round kind": (RoundRecord, lambda word: {**ROUND, "kind": word}, lambda record: record.kind),
+    "outcome": (RoundRecord, lambda word: {**ROUND, "outcome": word}, lambda record: record.outcome),
+}
+
+
+@pytest.mark.parametrize("field", OPEN_WORDS)
+def test_a_word_of_a_newer_worker_is_read_as_it_came(field):
+    model, made, word_of = OPEN_WORDS[field]
+    record = model.from_bytes(json.dumps(made("a-newer-word")))
+    assert word_of(record) == "a-newer-word"
+    assert word_of(model.from_bytes(record.to_bytes())) == "a-newer-word"
+
+
+@pytest.mark.parametrize("word", [None, "", "x" * 129, 3, ["tuning"], {}])
+@pytest.mark.parametrize("field", OPEN_WORDS)
+def test_what_is_no_word_is_refused(field, word):
+    model, made, _ = OPEN_WORDS[field]
+    if (field, word) == ("round kind", None):
+        return  # of metrics that missed their round
+    with pytest.raises(ValidationError):
+        model.from_bytes(json.dumps(made(word)))
+
+
+@pytest.mark.parametrize(("model", "name"), [(ConfigRecord, "status"), (RoundRecord, "kind"), (RoundRecord, "outcome")])
+def test_the_schema_tells_the_known_words_and_takes_others(model, name):
+    known, other, *_ = model.model_json_schema()["properties"][name]["anyOf"]
+    assert other == {"type": "string", "minLength": 1, "maxLength": 128}
+    words = {"status": STATUSES, "kind": ARM_KINDS}.get(name, ("measured", "failed", "skipped"))
+    assert set(words) <= set(known["enum"])
+
+
+def test_the_rest_of_a_record_with_a_new_word_is_held_to_its_bounds():
+    for wrong in ({"lease_s": -1}, {"salt": ""}, {"arms": [with_kind("new")["arms"][0] | {"share": 1.5}]}):
+        with pytest.raises(ValidationError):
+            ConfigRecord.model_validate({**CONFIG, "status": "new", **wrong})
+
+
+def test_a_summary_of_as_many_bins_as_there_may_be_fits_an_event():
+    bins = {str(40_000 - n): 99_999 for n in range(MAX_SUMMARY_BINS)}
+    count = 2 * 99_999 * MAX_SUMMARY_BINS
+    most = {"count": count, "sum": 0.0, "sum_sq": 0.0, "min": 0.0, "max": 0.0, "bins": bins, "negative": bins}
+    event = MetricEvent.model_validate({**METRIC, "metrics": {"m" * 100: most}})
+    assert len(event.to_bytes()) < MAX_EVENT_BYTES
+    one_more = {**bins, "-1": 99_999}
+    with pytest.raises(ValidationError, match="bins"):
+        MetricEvent.model_validate({**METRIC, "metrics": {"m": most | {"bins": one_more, "count": count + 99_999}}})
+
+
+def test_an_event_has_so_many_metrics_at_most():
+    metrics = {f"m{n}": 1.0 for n in range(MAX_METRICS)}
+    assert len(MetricEvent.model_validate({**METRIC, "metrics": metrics}).metrics) == MAX_METRICS
+    with pytest.raises(ValidationError, match="metrics"):
+        MetricEvent.model_validate({**METRIC, "metrics": metrics | {"one more": 1.0}})
 
 
 @pytest.mark.parametrize("version", [0, 2, "1", None])

@@ -7,6 +7,9 @@ import uuid
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
+STATUSES = {"tuning", "parked", "paused", "achieved", "suspended"}
+KINDS = {"explore", "confirm", "baseline"}
+
 
 class Participant:
     """One running copy of a service."""
@@ -57,16 +60,16 @@ class Participant:
         }
 
     def arm(self):
-        """Our arm, as long as its lease holds."""
+        """Our arm, as long as its lease holds; none where the record uses a word that we do not know."""
         record, written = self.record()
-        if record is None or time.time() > written + record["lease_s"]:
+        if record is None or record["status"] not in STATUSES or time.time() > written + record["lease_s"]:
             return None
         digest = hashlib.sha256(f"{record['salt']}:{self.instance}".encode()).digest()
         where, upto = int.from_bytes(digest[:8], "big") / 2**64, 0.0
         for arm in record["arms"]:
             upto += arm["share"]
             if where < upto:
-                return arm | {"scope": record["scope"]}
+                return arm | {"scope": record["scope"]} if arm["kind"] in KINDS else None
         return None
 
     def here(self, **more):

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +10,11 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from kafkas import unique_prefix, wait_for
+from oppertune.core.assignment import position
 from oppertune.core.types import generate_context_id
 from oppertune.schemas import RoundRecord, TunerSpec, reduce_context
 from oppertune.schemas.keys import partition_of
 from oppertune.streams.broker import BrokerSettings, EmbeddedBroker
-from oppertune.streams.client.assignment import position
 from wire.participant import Participant, apply
 from worker.processes import Worker
 
@@ -84,8 +85,12 @@ def test_it_names_its_scope_and_its_place_as_we_do(embedded):
     reduced = service.reduced([f.model_dump() for f in features])
     context = reduce_context(features, CONTEXT)
     assert reduced == context.data
-    arms = [{"arm": "a", "share": 0.5, "request_id": "1"}, {"arm": "b", "share": 0.5, "request_id": "2"}]
+    arms = [
+        {"arm": "a", "share": 0.5, "request_id": "1", "kind": "explore"},
+        {"arm": "b", "share": 0.5, "request_id": "2", "kind": "explore"},
+    ]
     record = {"features": [f.model_dump() for f in features], "salt": "7", "lease_s": 1e9, "arms": arms, "scope": "x"}
+    record["status"] = "tuning"
     service.records = {"checkout": (record, 0), f"checkout/{generate_context_id(context.data)}": (record, 1e9)}
     for n in range(20):
         service.instance = f"checkout-{n}"
@@ -98,12 +103,29 @@ def test_it_names_its_scope_and_its_place_as_we_do(embedded):
 
 def test_an_arm_is_left_when_its_lease_is_over(embedded):
     service = Participant(embedded.bootstrap, embedded.prefix, "checkout", "checkout-1", {"pool_size": 10})
-    arm = {"arm": "a", "share": 1.0, "request_id": "1", "values": {"pool_size": 99}}
-    record = {"features": [], "salt": "7", "lease_s": 30, "arms": [arm], "scope": ""}
+    arm = {"arm": "a", "share": 1.0, "request_id": "1", "values": {"pool_size": 99}, "kind": "explore"}
+    record = {"features": [], "salt": "7", "lease_s": 30, "arms": [arm], "scope": "", "status": "tuning"}
     record["incumbent"] = {"values": {"pool_size": 12}}
     service.records = {"checkout": (json.loads(json.dumps(record)), 0)}
     service.follow(0)
     assert service.values() == {"pool_size": 12}
+
+
+def test_a_word_that_it_does_not_know_leaves_it_the_incumbent_and_moves_no_other_unit(embedded):
+    service = Participant(embedded.bootstrap, embedded.prefix, "checkout", "checkout-1", {"pool_size": 10})
+    arms = [
+        {"arm": kind, "share": 0.5, "request_id": kind, "values": {"pool_size": n}, "kind": kind}
+        for n, kind in enumerate(["shadow", "explore"])
+    ]
+    record = {"features": [], "salt": "7", "lease_s": 30, "arms": arms, "scope": "", "status": "tuning"}
+    record["incumbent"] = {"values": {"pool_size": 12}}
+    for status in ("tuning", "canary"):
+        service.records = {"checkout": (record | {"status": status}, time.time())}
+        for n in range(20):
+            service.instance = f"checkout-{n}"
+            service.follow(0)
+            explores = status == "tuning" and position("7", service.instance) >= 0.5
+            assert service.values() == {"pool_size": 1 if explores else 12}
 
 
 def _rounds(broker: BrokerSettings, tuner: str) -> list[RoundRecord]:

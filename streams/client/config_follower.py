@@ -15,7 +15,7 @@ ContextData = Mapping[str, Scalar]
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class UnreadRecord:
     """A record as it came; it is read when somebody asks for it.
 
     Attributes:
@@ -30,8 +30,8 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """The newest record of a scope, and until when (by the monotonic clock) its arms are trusted."""
+class LeasedRecord:
+    """The newest record of a scope, and until when (by the monotonic clock) its arms may be run."""
 
     record: ConfigRecord
     trusted_until: float
@@ -43,14 +43,14 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FollowedRecord:
     """What a tuner's records say at a moment.
 
     Attributes:
         kind: There is a record to follow; the tuner was deleted; or nothing is known of it.
         record: The record to follow.
-        arms: Whether its arms are this app's to run: they are its scope's, and trusted.
-        lapsed: They were not renewed in time.
+        arms: Whether its arms are this app's to run: they are its scope's, and their lease holds.
+        lapsed: Their lease is over.
         problem: Why the app's own scope has no record; empty where that is as it should be.
     """
 
@@ -68,12 +68,16 @@ class Answer:
         return self.kind, which, self.arms, self.lapsed, self.problem
 
 
-class Following:
+class ConfigFollower:
     """All that is known of one tuner's config records.
 
     Args:
         tuner: The tuner's name.
         context: What the app says of its situation.
+
+    Attributes:
+        deleted: The tuner's own record was deleted.
+        unreadable: Why records could not be read, by key.
     """
 
     def __init__(self, tuner: str, context: ContextData | None = None) -> None:
@@ -81,62 +85,70 @@ class Following:
         self.context = context
         self.deleted = False
         self.unreadable: dict[str, str] = {}
-        self._received: dict[str, Received] = {}
-        self._held: dict[str, Held] = {}
+        self._unread: dict[str, UnreadRecord] = {}
+        self._newest: dict[str, LeasedRecord] = {}
 
-    def copy(self) -> "Following":
+    def copy(self) -> "ConfigFollower":
         """The same knowledge, to be followed on by another process."""
-        other = Following(self.tuner, self.context)
+        other = ConfigFollower(self.tuner, self.context)
         other.deleted = self.deleted
-        other._received, other._held = dict(self._received), dict(self._held)
+        other._unread, other._newest = dict(self._unread), dict(self._newest)
         return other
 
     def take(self, key: str, value: bytes | None, age_s: float, now: float) -> None:
-        """A record of ``configs`` came; those of other tuners are none of ours. No value: it was deleted."""
+        """Take in a message of ``configs``; those of other tuners are ignored.
+
+        Args:
+            key: The message's key.
+            value: The record; ``None`` where it was deleted.
+            age_s: How old it is by the app's clock, in seconds. Below zero counts as zero: a clock that is behind the
+                broker's must not lengthen a lease.
+            now: The monotonic clock.
+        """
         if key != self.tuner and not key.startswith(f"{self.tuner}/"):
             return
         if value is not None:
-            self._received[key] = Received(value, max(age_s, 0.0), now)
+            self._unread[key] = UnreadRecord(value, max(age_s, 0.0), now)
         else:
-            self._received.pop(key, None)
-            self._held.pop(key, None)
+            self._unread.pop(key, None)
+            self._newest.pop(key, None)
             self.unreadable.pop(key, None)
         if key == self.tuner:
             self.deleted = value is None
 
-    def answer(self, now: float) -> Answer:
+    def current(self, now: float) -> FollowedRecord:
         """What to follow at a moment of the monotonic clock."""
-        own = self._newest(self.tuner)
+        own = self._read_newest(self.tuner)
         if own is None:
-            return Answer("deleted" if self.deleted else "unknown")
+            return FollowedRecord("deleted" if self.deleted else "unknown")
         try:
             scope = reduce_context(own.record.features, None if self.context is None else dict(self.context)).id
         except ValueError as error:
-            return Answer("record", own.record, problem=str(error))
-        held = self._newest(scope_key(self.tuner, scope))
-        if held is None or held.record.incarnation < own.record.incarnation:
-            return Answer("record", own.record)
-        lapsed = bool(held.record.arms) and now >= held.trusted_until
-        return Answer("record", held.record, arms=not lapsed, lapsed=lapsed)
+            return FollowedRecord("record", own.record, problem=str(error))
+        leased = self._read_newest(scope_key(self.tuner, scope))
+        if leased is None or leased.record.incarnation < own.record.incarnation:
+            return FollowedRecord("record", own.record)
+        lapsed = bool(leased.record.arms) and now >= leased.trusted_until
+        return FollowedRecord("record", leased.record, arms=not lapsed, lapsed=lapsed)
 
     def known(self) -> list[ConfigRecord]:
         """Every record that was read so far."""
-        return [held.record for held in self._held.values()]
+        return [leased.record for leased in self._newest.values()]
 
-    def _newest(self, key: str) -> Held | None:
-        received = self._received.pop(key, None)
-        held = self._held.get(key)
-        if received is None:
-            return held
+    def _read_newest(self, key: str) -> LeasedRecord | None:
+        unread = self._unread.pop(key, None)
+        newest = self._newest.get(key)
+        if unread is None:
+            return newest
         try:
-            record = ConfigRecord.from_bytes(received.value)
+            record = ConfigRecord.from_bytes(unread.value)
         except ValidationError as error:
             self.unreadable[key] = f"config record {key!r} cannot be read: {explain(error)}"
-            return held
+            return newest
         self.unreadable.pop(key, None)
-        came = Held(record, received.now + record.lease_s - received.age_s)
+        came = LeasedRecord(record, unread.now + record.lease_s - unread.age_s)
         if record.tuner != self.tuner or scope_key(record.tuner, record.scope) != key:
             self.unreadable[key] = f"config record {key!r} is of tuner {record.tuner!r}, scope {record.scope!r}"
-        elif held is None or came.order >= held.order:
-            held = self._held[key] = came
-        return held
+        elif newest is None or came.order >= newest.order:
+            newest = self._newest[key] = came
+        return newest

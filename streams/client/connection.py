@@ -1,6 +1,6 @@
-"""The client's Kafka handles: reads one partition of ``configs``, sends events, and replaces both after a time-out.
+"""A client's connection to Kafka: reads one partition of ``configs``, sends events, connects anew after a time-out.
 
-All of it runs on the client's own thread. What is seen of an absent broker is a problem and a log line now and then.
+All of it runs on the client's own thread. While the broker is away there is a problem to read, and a log line a minute.
 """
 
 import ctypes
@@ -14,25 +14,40 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from ...core.deadline import Deadline
 from ...schemas.keys import partition_of, tuner_of
 from ..broker import HARMLESS, BrokerSettings, error_codes, login_remedy, refuses_us
-from .recorder import Event
+from .event_builder import Event
 
 _log = logging.getLogger(__name__)
 
 DELIVERY_TIMEOUT_S = 10.0
 """An event that was not delivered in this time is sent again by new handles: after a pause of the broker of 25 s, a
-producer that went on waiting never delivered again (design §7)."""
+producer that went on waiting never delivered again (seen)."""
 
 METADATA_TIMEOUT_S = 0.5
+"""For the look-up of one topic. Leases and callbacks wait for it, so it is short; a broker answers in milliseconds."""
+
 RETRY_S = 1.0
+"""Between two tries to connect: an app notices soon that the broker is back, and a fleet does not storm it."""
+
 REPORT_EVERY_S = 60.0
+"""Between two log lines about what is wrong; ``problem`` always has the newest."""
 
 MAX_WAITING_EVENTS = 500
-"""Metric events kept while the broker is away. Fewer than the 1,024 by which the fold lets events lag behind."""
+"""Metric events kept while the broker is away. With those in flight they are 700: fewer than the 1,024 by which the
+fold lets an instance's events lag behind, so none that is sent again is too old."""
 
 MAX_WAITING_BYTES = 8 * 1024 * 1024
+"""Of metric events kept while the broker is away: what an app's memory may pay for it. It counts only where events are
+larger than 16 kB."""
+
 MAX_IN_FLIGHT = 200
+"""Events that the producer has, and has not delivered; some seconds' worth even of a thousand requests at a time. See
+:data:`MAX_WAITING_EVENTS` for their sum."""
+
+MAX_READ_AT_ONCE = 500
+"""Messages taken from the consumer before they are worked on; more wait there."""
 
 _TOPICS = ("configs", "contexts", "metrics")
 
@@ -46,7 +61,7 @@ class ConfigMessage:
     timestamp_ms: int
 
 
-class Link:
+class Connection:
     """Connection of one client to its tuner's partition.
 
     Args:
@@ -75,7 +90,7 @@ class Link:
         self._in_flight: set[Event] = set()
         self._refusal = ""
         self._broken = False
-        self._retry_at = 0.0
+        self._retry_pause = Deadline(0.0)
         self._reported_at = -REPORT_EVERY_S
 
     # -- configs
@@ -90,22 +105,22 @@ class Link:
         if self._broken:
             self._close_handles()
             self._broken = False
-            self._retry_at = 0.0
-        if self.connected or monotonic() < self._retry_at:
+            self._retry_pause = Deadline(0.0)
+        if self.connected or not self._retry_pause.passed:
             return
         try:
             if self._consumer is None:
                 self._consumer = Consumer(self._settings.consumer() | self._common() | {"enable.partition.eof": True})
             partitions = self._partitions(self._consumer)
         except KafkaException as error:
-            self._retry_at = monotonic() + RETRY_S
+            self._retry_pause = Deadline(RETRY_S)
             self._refusal = ""
             if self._consumer is not None:
                 self._consumer.poll(0)  # where it was told why
             self._wrong(self._refusal or f"no broker answers at {self._settings.bootstrap}: {error.args[0].str()}")
             return
         if partitions is None:
-            self._retry_at = monotonic() + RETRY_S
+            self._retry_pause = Deadline(RETRY_S)
             return
         self._partition = partition_of(self._tuner, partitions)
         configs = self._settings.topic("configs")
@@ -132,7 +147,7 @@ class Link:
         return counts.pop()
 
     def poll(self, timeout_s: float) -> list[ConfigMessage]:
-        """The tuner's config messages; returns as soon as there is one.
+        """New config messages of the tuner; returns as soon as there is one.
 
         What was written before the reading began comes at once, when its end is reached, and only the newest of each
         key: an app does not live through history, nor through a deletion that was taken back long ago.
@@ -143,7 +158,11 @@ class Link:
         if first is None:
             return []
         live = self.caught_up
-        messages = [m for message in [first, *self._consumer.consume(500, 0)] if (m := self._read(message)) is not None]
+        messages = [
+            m
+            for message in [first, *self._consumer.consume(MAX_READ_AT_ONCE, 0)]
+            if (m := self._read(message)) is not None
+        ]
         if live:
             return messages
         self._history.update((message.key, message) for message in messages)
@@ -300,9 +319,9 @@ class Link:
             if handle is not None:
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
         self._producer = self._consumer = self._partition = None
-        self._retry_at = math.inf
+        self._retry_pause = Deadline(math.inf)
 
-    # -- saying so
+    # -- problems
 
     def _wrong(self, problem: str) -> None:
         self.problem = problem

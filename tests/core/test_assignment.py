@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oppertune.streams.client.assignment import choose, position
+from oppertune.core.assignment import choose, position
 
 shares = st.lists(st.floats(0, 1), max_size=8)
 

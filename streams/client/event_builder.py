@@ -1,0 +1,84 @@
+"""What this process says to the worker, as numbered events: that it is here, and what it measured."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...core.summary import Summary
+from ...schemas.base import MAX_SECONDS
+from ...schemas.events import ContextEvent, MeasuredSummary, MetricEvent
+from .active_request import RequestTerms
+from .config_follower import ContextData
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as it goes to Kafka, and how many measurements it holds."""
+
+    topic: str
+    value: bytes
+    measurements: int = 0
+
+
+class EventBuilder:
+    """Makes the events of one boot of one instance, and numbers them.
+
+    Args:
+        tuner: The tuner's name.
+        instance: The instance's.
+        boot: Of this process's life; never used twice.
+    """
+
+    def __init__(self, tuner: str, instance: str, boot: str) -> None:
+        self.tuner = tuner
+        self.instance = instance
+        self.boot = boot
+        self._next = {"contexts": 0, "metrics": 0}
+
+    def presence(self, context: ContextData | None, request_id: str | None, *, leaving: bool = False) -> Event:
+        """The instance is here, runs a request, or leaves."""
+        event = ContextEvent(
+            **self._numbered("contexts"),
+            context=None if context is None else dict(context),
+            request_id=request_id,
+            leaving=leaving,
+        )
+        return Event("contexts", event.to_bytes())
+
+    def measured(
+        self, terms: RequestTerms, summaries: Mapping[str, Summary], interval_s: float, active_for_s: float
+    ) -> Event:
+        """What was measured of a request in an interval."""
+        event = MetricEvent(
+            **self._numbered("metrics"),
+            scope=terms.scope,
+            round=terms.arm.round,
+            arm=terms.arm.arm,
+            request_id=terms.arm.request_id,
+            values_hash=terms.values_hash,
+            interval_s=min(interval_s, MAX_SECONDS),
+            active_for_s=min(active_for_s, MAX_SECONDS),
+            metrics={name: _measured(summary) for name, summary in summaries.items()},
+        )
+        return Event("metrics", event.to_bytes(), sum(summary.count for summary in summaries.values()))
+
+    def _numbered(self, topic: str) -> dict[str, object]:
+        seq = self._next[topic]
+        self._next[topic] = seq + 1
+        id_ = f"{self.boot}-{topic[0]}{seq}"
+        return {"v": 1, "id": id_, "tuner": self.tuner, "instance": self.instance, "boot": self.boot, "seq": seq}
+
+
+def _measured(summary: Summary) -> MeasuredSummary:
+    if summary.low is None or summary.high is None:
+        raise ValueError("an empty summary measures nothing")
+    return MeasuredSummary(
+        count=summary.count,
+        sum=summary.sum,
+        sum_sq=math.fsum(summary.squares),
+        min=summary.low,
+        max=summary.high,
+        bins=summary.bins,
+        negative=summary.negative,
+        zeros=summary.zeros,
+    )

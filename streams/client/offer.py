@@ -1,0 +1,100 @@
+"""What a tuner's records offer this app: every configuration inside its own bounds, or replaced. Pure functions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...schemas.configs import ARM_KINDS, STATUSES, Arm, ConfigRecord
+from .active_request import RequestTerms
+from .config_follower import FollowedRecord
+from .parameters import Parameters, Values
+from .resolve import effective_hash, resolve_arm, resolve_each
+from .status import Source, Status
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedArm:
+    """A piece of the units, and what they run.
+
+    Attributes:
+        share: Its length.
+        values: The arm's values; the incumbent's where the arm cannot be run.
+        terms: How it is measured; ``None``: it is not, the incumbent is run.
+    """
+
+    share: float
+    values: Values
+    terms: RequestTerms | None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an app can run.
+
+    Attributes:
+        status: How far it can be trusted.
+        source: Where it comes from.
+        incumbent: What a unit runs that no arm is for.
+        arms: The arms, in order.
+        salt: For assigning units.
+        problems: What was wrong with what was received, a sentence each.
+    """
+
+    status: Status
+    source: Source
+    incumbent: Values
+    arms: tuple[OfferedArm, ...] = ()
+    salt: str = ""
+    problems: tuple[str, ...] = ()
+
+
+def plain_offer(status: Status, source: Source, parameters: Parameters, values: Mapping[str, Any]) -> Offer:
+    """One configuration, under no request."""
+    resolved = resolve_each(parameters, values)
+    return Offer(status, source, resolved.values, problems=tuple(f"{source}: {p}" for p in resolved.problems))
+
+
+def offer_of(followed: FollowedRecord, parameters: Parameters) -> Offer:
+    """What the records that are followed offer.
+
+    Args:
+        followed: What they say.
+        parameters: The app's parameters: nothing outside them is ever run.
+    """
+    record = followed.record
+    if record is None:
+        return plain_offer(Status.DEFAULT, Source.DECLARED, parameters, parameters.declared)
+    incumbent = resolve_each(parameters, record.incumbent.values)
+    problems = [followed.problem] if followed.problem else []
+    problems += [f"incumbent: {p}" for p in incumbent.problems]
+    known = record.status in STATUSES
+    if not known:
+        problems.append(_unknown(f"the tuner's status {record.status!r}"))
+    arms = []
+    for arm in record.arms if known and followed.arms else []:
+        offered, wrong = _offered(record, arm, incumbent.values, parameters)
+        arms.append(offered)
+        problems += wrong
+    status = Status.STALE if known and followed.lapsed else Status.READY
+    return Offer(status, Source.RECORD, incumbent.values, tuple(arms), record.salt, tuple(problems))
+
+
+def _offered(
+    record: ConfigRecord, arm: Arm, incumbent: Values, parameters: Parameters
+) -> tuple[OfferedArm, tuple[str, ...]]:
+    """An arm, and what is wrong with it. One that cannot be run keeps its piece, so that no unit changes its arm."""
+    instead = OfferedArm(arm.share, incumbent, None)
+    if arm.kind not in ARM_KINDS:
+        return instead, (_unknown(f"kind {arm.kind!r} of arm {arm.arm}"),)
+    try:
+        tried = resolve_arm(parameters, arm.values)
+    except ValueError as error:
+        return instead, (f"arm {arm.arm} is refused, the incumbent is run: {error}",)
+    hash_ = effective_hash(arm, tried)
+    terms = RequestTerms(arm, record.scope, hash_, interval_s=record.interval_s, settle_s=record.settle_s)
+    return OfferedArm(arm.share, tried.values, terms), tuple(f"arm {arm.arm}: {p}" for p in tried.problems)
+
+
+def _unknown(what: str) -> str:
+    """A word of a newer worker was read: what it asks for cannot be guessed, and the incumbent is always safe."""
+    return f"{what} is unknown to this version, the incumbent is run: upgrade oppertune-streams"
