@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ...core.summary import Summary, exact_sum
-from ...schemas.base import ms
+from ...schemas.base import MAX_METRICS, ms
 from ...schemas.events import MeasuredSummary, MetricEvent
 from ...schemas.keys import request_id
 from ...schemas.records import MetricResult
@@ -17,9 +17,6 @@ from ...schemas.state import OpenRequest, ScopeState, TunerState
 from .deduplication import count_once
 from .disposition import Disposed
 from .presence import present
-
-MAX_METRICS = 64
-"""Metrics of one request, as many as one event may hold: a producer that makes up names must not fill the state."""
 
 MAX_BINS = 16_384
 """Histogram bins of one request, over all its metrics: some 250 kB of state. A metric that spans nine decades has 2,100
