@@ -56,8 +56,10 @@ def test_cases_that_need_an_extra_are_skipped_and_the_others_run(tmp_path):
     assert " passed" in done.stdout
 
 
-@pytest.mark.parametrize("module", [".no_such_module", ".base"])
-def test_a_module_of_our_own_that_is_missing_or_broken_is_no_reason_to_skip(monkeypatch, module):
-    monkeypatch.setitem(ALGORITHMS._entries, "broken", registry._Shipped(module, "X", extra="torch"))
-    with pytest.raises((MissingExtra, AttributeError)):
-        skip_without_extra("broken")
+def test_a_module_of_our_own_that_is_missing_is_no_reason_to_skip(monkeypatch):
+    monkeypatch.setitem(ALGORITHMS._entries, "broken", registry._Shipped(".no_such_module", "X", extra="torch"))
+    try:
+        with pytest.raises(MissingExtra):
+            skip_without_extra("broken")
+    except pytest.skip.Exception:
+        pytest.fail("it was skipped")  # a skip would pass through pytest.raises, and this test be skipped with it

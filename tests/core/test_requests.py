@@ -1,12 +1,13 @@
 import time
 from types import SimpleNamespace
 
+import orjson
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from oppertune.core.errors import InvalidArgument, TooManyRequests, UnknownRequest
-from oppertune.core.requests import RequestManager
+from oppertune.core.requests import RequestManager, _TuningRequest
 from oppertune.core.types import Context
 
 
@@ -107,3 +108,29 @@ def test_look_ups_take_the_same_time_among_many_as_among_few():
         return best
 
     assert duration(20_000) < 10 * duration(20)
+
+
+def test_open_requests_come_back_in_order_with_all_that_they_hold():
+    manager, restored = RequestManager(), RequestManager()
+    manager.open(_TuningRequest("a", Context({"job": 1}), prediction={"n": 1}, metadata={"arms": (0, 1)}, origin="a"))
+    manager.open(_TuningRequest("b", prediction={"n": 2}, reward=0.5, reward_data={"next": 1}, origin="b"))
+    restored.open(_TuningRequest("gone"))
+    restored.set_state(orjson.loads(orjson.dumps(manager.get_state())))
+    assert list(restored) == list(manager)
+
+
+def test_a_damaged_state_leaves_the_open_requests_alone():
+    manager = RequestManager()
+    manager.open(_TuningRequest("kept", origin="kept"))
+    with pytest.raises(KeyError):
+        manager.set_state([{"id": "new"}])
+    assert [r.id for r in manager] == ["kept"]
+
+
+def test_twins_share_context_and_origin():
+    manager = RequestManager()
+    first = _TuningRequest("a", origin="a")
+    for r in (first, _TuningRequest("b", origin="a"), _TuningRequest("c", origin="c")):
+        manager.open(r)
+    manager.open(_TuningRequest("d", Context(id="elsewhere"), origin="a"))
+    assert [r.id for r in manager.twins(first)] == ["b"]
