@@ -43,8 +43,8 @@ MAX_WAITING_BYTES = 8 * 1024 * 1024
 larger than 16 kB."""
 
 MAX_IN_FLIGHT = 200
-"""Events that the producer has, and has not delivered; some seconds' worth even of a thousand requests at a time. See
-:data:`MAX_WAITING_EVENTS` for their sum."""
+"""Events that the producer has, and has not delivered. A process runs a few requests and sends one event of each per
+interval, so it is reached only by a broker that is slow; :data:`MAX_WAITING_EVENTS` tells why it is no larger."""
 
 MAX_READ_AT_ONCE = 500
 """Messages taken from the consumer before they are worked on; more wait there."""

@@ -1,15 +1,20 @@
 """docs/architecture.md is true: what it names is there, and the walks through the processor are walked."""
 
 import ast
+import dataclasses
 import re
 import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from kafkas import ROOT
+from oppertune.schemas import Arm
+from oppertune.streams.client import Snapshot, TunerClient
+from oppertune.streams.client.active_request import ActiveRequest, RequestTerms
 from world import World, running
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
@@ -90,6 +95,21 @@ def test_the_walk_of_a_metric_event_is_the_way_that_it_takes() -> None:
     passed = called(world.fold)
     assert world.rounds, "the third closes its round"
     walked("Walk 1", "streams/processor/", passed)
+
+
+def test_the_walk_of_a_measurement_is_the_way_that_it_takes(tmp_path: Path) -> None:
+    client = TunerClient("checkout", {"pool": 1}, settings="127.0.0.1:1", state_dir=tmp_path)
+    arm = Arm(arm="a", request_id="r", round=1, kind="explore", share=1.0, values={"pool": 1}, hash="h")
+    request = ActiveRequest(RequestTerms(arm, "", "h", interval_s=1e-9, settle_s=0.0), client._agent.recorder)
+    request.activate()
+    view = client._current.view
+    client._current.swap(dataclasses.replace(view, own=Snapshot(view.own.values, request)))
+
+    def record_and_turn() -> None:
+        client.record("latency_ms", 1.0)
+        client._agent._turn()
+
+    walked("Walk 2", "streams/client/", called(record_and_turn))
 
 
 def test_the_walk_of_an_apply_is_the_way_that_it_takes() -> None:
