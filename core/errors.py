@@ -25,6 +25,9 @@
     ├── TopicRecreated (RuntimeError)         adopt the new topic, or bring back the old one
     └── CommandFailed                         do what the message says: a command line's, with its exit code
 
+The demo has two of its own, ``ProcessEnded`` and ``SettingRefused``. In which exit code of the command line an error
+ends is in ``streams/operate/exit_codes.py``.
+
 Where the original library raised a class of the standard library, ours inherits it, so code written for it still works.
 """
 

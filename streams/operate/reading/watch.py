@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ....core.deadline import Deadline
 from ....core.errors import BrokerUnreachable
 from ....schemas.configs import ConfigRecord
-from ....schemas.keys import partition_of
+from ....schemas.keys import partition_of, tuner_of
 from ....schemas.records import RoundRecord
 from ...broker import BrokerSettings, partition_count
 from ...broker.reading import raise_unless_it_passes, start_of_last, text
@@ -114,7 +114,7 @@ def _read(settings: BrokerSettings, message: Message, name: str | None, watched:
         closed = closed_round(message.value())
         if closed is not None and name in {None, closed.tuner}:
             yield from _closed(closed, watched)
-    elif name in {None, text(message.key()).partition("/")[0]}:
+    elif name in {None, tuner_of(text(message.key()))}:
         yield from _status(message, time_ms, watched)
 
 
@@ -145,7 +145,7 @@ def _closed(closed: RoundRecord, watched: Watched) -> Iterator[WatchEvent]:
 
 def _status(message: Message, time_ms: int, watched: Watched) -> Iterator[WatchEvent]:
     key, value = text(message.key()), message.value()
-    tuner = key.partition("/")[0]
+    tuner = tuner_of(key)
     if value is None:
         if watched.statuses.pop(key, None) is not None or key == tuner:
             yield WatchEvent(what="status", time_ms=time_ms, tuner=tuner, status="deleted")
