@@ -49,7 +49,7 @@ class Summary:
 
     Attributes:
         count: Number of measurements, each counted as often as its weight says.
-        total: Terms whose exact sum is their sum; its canonical expansion after :meth:`settle`.
+        total: Terms whose exact sum is their sum; its canonical expansion after :meth:`canonicalise`.
         squares: The same for their squares.
         low: The smallest, ``None`` while there are none.
         high: The largest.
@@ -73,7 +73,7 @@ class Summary:
         self.total.append(value * weight)
         self.squares.append(value * value * weight)
         if len(self.total) > MAX_TERMS:
-            self.settle()
+            self.canonicalise()
         if self.low is None or value < self.low:
             self.low = value
         if self.high is None or value > self.high:
@@ -105,7 +105,7 @@ class Summary:
         self.total += [part * weight for part in total]
         self.squares += [part * weight for part in squares]
         if len(self.total) > MAX_TERMS:
-            self.settle()
+            self.canonicalise()
         if self.low is None or low < self.low:
             self.low = low
         if self.high is None or high > self.high:
@@ -115,7 +115,7 @@ class Summary:
                 mine[index] = mine.get(index, 0) + number * weight
         self.zeros += zeros * weight
 
-    def settle(self) -> None:
+    def canonicalise(self) -> None:
         """Bring the sums into their canonical form, so that equal summaries are equal to the bit."""
         self.total = exact_sum(self.total)
         self.squares = exact_sum(self.squares)

@@ -124,7 +124,7 @@ def in_canonical_form(requests: Iterable[OpenRequest]) -> None:
     for request in requests:
         request.intervals_s = exact_sum(request.intervals_s)
         for summary in request.metrics.values():
-            summary.settle()
+            summary.canonicalise()
 
 
 class Progress(NamedTuple):

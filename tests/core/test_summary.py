@@ -42,8 +42,8 @@ def test_any_order_and_grouping_of_the_same_measurements_gives_the_same_summary(
     straight = summarised(measurements)
     shuffled = rng.sample(measurements, len(measurements))
     other = merged([summarised(part) for part in (shuffled[:split], shuffled[split:]) if part])
-    straight.settle()
-    other.settle()
+    straight.canonicalise()
+    other.canonicalise()
     assert other == straight
 
 
