@@ -3,6 +3,10 @@
 Two questions are asked of it. *Is it alive?* If not, a supervisor should end it: only where its event loop stands
 still. A broker that is away is no reason, since starting again would not bring it back. *Is it ready?* It is where
 events are applied as they come. Every condition clears by itself when its cause does.
+
+Of its words, ``status`` is what the worker records of itself, its ``phase`` where it is between start and end, and the
+condition what follows from both. The pages show the condition as ``status``, the metrics as the label ``state``: those
+names are public, and stay.
 """
 
 from collections.abc import Iterator

@@ -44,6 +44,7 @@ _WARN_S = 10.0
 """After that: often enough to see that it is still waiting."""
 
 _CRASH_POLL_S = 0.1
+"""Faust announces a crash by an attribute alone; looking at it costs nothing, and until then nothing is folded."""
 
 _GC_THRESHOLDS = (50_000, 20, 100)
 """Thousands of records wait in memory, and with its defaults Python's cyclic collector walked through them again and
