@@ -21,9 +21,18 @@
     ├── OverBudget (RuntimeError)             make the tuner smaller: its state outgrew what a record may hold
     ├── AccountsDoNotBalance (RuntimeError)   report it: a fault of ours, the process must end
     ├── BrokerUnreachable (ConnectionError)   start the broker, or name the right address
+    ├── Refused (RuntimeError)                do what the message says, then start the worker again
+    ├── Fenced (RuntimeError)                 drop the partition: another worker owns it
     ├── TopicsInvalid (RuntimeError)          create or mend the topics that the message names
     ├── TopicRecreated (RuntimeError)         adopt the new topic, or bring back the old one
-    └── CommandFailed                         do what the message says: a command line's, with its exit code
+    ├── CommandFailed                         do what the message says: a command line's, with its exit code
+    ├── ProcessEnded                          read the log of the demo's process (streams/operate/demo/processes.py)
+    └── SettingRefused (RuntimeError)         try another setting of the demo (streams/operate/demo/workload.py)
+
+    Exception
+    └── Disposed                              no error: what became of a record (streams/processor/disposition.py)
+
+Those with a path beside them are of one package only, and stand there.
 
 The demo has two of its own, ``ProcessEnded`` and ``SettingRefused``. In which exit code of the command line an error
 ends is in ``streams/operate/exit_codes.py``.
@@ -118,6 +127,14 @@ class AccountsDoNotBalance(OppertuneError, RuntimeError):
 
 class BrokerUnreachable(OppertuneError, ConnectionError):
     """No broker answers, or it does not answer in time."""
+
+
+class Refused(OppertuneError, RuntimeError):
+    """A worker cannot go on as topics, state, rights or its own address are; the message says what to do."""
+
+
+class Fenced(OppertuneError, RuntimeError):
+    """A newer producer of the same partition exists: nothing that this one still writes will be seen."""
 
 
 class TopicsInvalid(OppertuneError, RuntimeError):

@@ -7,7 +7,7 @@ bin i holds the values in (γ^(i-1), γ^i], with γ = (1 + α) / (1 - α).
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 RELATIVE_ACCURACY = 0.01
@@ -49,7 +49,7 @@ class Summary:
 
     Attributes:
         count: Number of measurements, each counted as often as its weight says.
-        total: Terms whose exact sum is their sum; its canonical expansion after :meth:`settle`.
+        total: Terms whose exact sum is their sum; its canonical expansion after :meth:`canonicalise`.
         squares: The same for their squares.
         low: The smallest, ``None`` while there are none.
         high: The largest.
@@ -73,7 +73,7 @@ class Summary:
         self.total.append(value * weight)
         self.squares.append(value * value * weight)
         if len(self.total) > MAX_TERMS:
-            self.settle()
+            self.canonicalise()
         if self.low is None or value < self.low:
             self.low = value
         if self.high is None or value > self.high:
@@ -87,35 +87,23 @@ class Summary:
         else:
             self.zeros += weight
 
-    def merge(
-        self,
-        *,
-        count: int,
-        total: Iterable[float],
-        squares: Iterable[float],
-        low: float,
-        high: float,
-        bins: Mapping[int, int],
-        negative: Mapping[int, int],
-        zeros: int,
-        weight: int = 1,
-    ) -> None:
-        """Add another summary's contents, each measurement ``weight`` times."""
-        self.count += count * weight
-        self.total += [part * weight for part in total]
-        self.squares += [part * weight for part in squares]
+    def merge(self, other: "Summary", weight: int = 1) -> None:
+        """Add what another summary holds, each measurement ``weight`` times. The other stays as it is."""
+        self.count += other.count * weight
+        self.total += [part * weight for part in other.total]
+        self.squares += [part * weight for part in other.squares]
         if len(self.total) > MAX_TERMS:
-            self.settle()
-        if self.low is None or low < self.low:
-            self.low = low
-        if self.high is None or high > self.high:
-            self.high = high
-        for mine, theirs in ((self.bins, bins), (self.negative, negative)):
+            self.canonicalise()
+        if other.low is not None and (self.low is None or other.low < self.low):
+            self.low = other.low
+        if other.high is not None and (self.high is None or other.high > self.high):
+            self.high = other.high
+        for mine, theirs in ((self.bins, other.bins), (self.negative, other.negative)):
             for index, number in theirs.items():
                 mine[index] = mine.get(index, 0) + number * weight
-        self.zeros += zeros * weight
+        self.zeros += other.zeros * weight
 
-    def settle(self) -> None:
+    def canonicalise(self) -> None:
         """Bring the sums into their canonical form, so that equal summaries are equal to the bit."""
         self.total = exact_sum(self.total)
         self.squares = exact_sum(self.squares)

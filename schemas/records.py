@@ -72,7 +72,7 @@ class RoundRecord(Record):
     incumbent: bool = Field(False, description="this round's end made its configuration the incumbent")
 
 
-class Folded(BaseModel):
+class FoldedRange(BaseModel):
     """The records of one source that one transaction applied."""
 
     model_config = ConfigDict(extra="ignore")
@@ -95,7 +95,7 @@ class JournalRecord(Record):
     partition: Counter
     transaction: Counter
     time_ms: Milliseconds
-    folded: dict[str, Folded]
+    folded: dict[str, FoldedRange]
     order: list[tuple[str, Counter]] = Field(description="runs of records in the order of folding: source, how many")
     ends_ms: dict[str, Milliseconds] = Field(description="per source, when it was last known to be read to its end")
     state_hash: str = Field(description="sha256 over the state records written, by key")

@@ -31,12 +31,12 @@ from .spec import TunerSpec
 RoundKind = Literal["explore", "confirm", "baseline"]
 
 DISPOSITIONS = ("applied", "duplicate", "late", "settling", "superseded", "held", "refused", "dead_letter")
-"""What can become of a consumed record: exactly one of these (design §2)."""
+"""What can become of a consumed record: exactly one of these, explained in docs/wire-format.md."""
 
 Disposition = Literal["applied", "duplicate", "late", "settling", "superseded", "held", "refused", "dead_letter"]
 
 
-class _Folded(BaseModel):
+class _Mutable(BaseModel):
     """What the processor changes in place, many times per event.
 
     Assigning a field is a plain assignment: pydantic's own costs three times an event's arithmetic. What is assigned
@@ -47,7 +47,7 @@ class _Folded(BaseModel):
         __setattr__ = object.__setattr__
 
 
-class _Part(_Folded):
+class _Part(_Mutable):
     model_config = ConfigDict(extra="ignore")
 
 
@@ -60,7 +60,7 @@ class Suspension(_Part):
     time_ms: Milliseconds
 
 
-class TunerState(_Folded, Record):
+class TunerState(_Mutable, Record):
     """A tuner as it was applied, and the learner that its scopes share, if they do. Key: the tuner's name."""
 
     topic: ClassVar[str] = "state"
@@ -162,7 +162,7 @@ Arms = Annotated[
 """The open requests of a scope's round. Before 0.1.0 there was one at most, in a field ``open``: read as a list."""
 
 
-class ScopeState(_Folded, Record):
+class ScopeState(_Mutable, Record):
     """One scope of a tuner. Key: ``tuner/context id``, ``tuner/`` for the scope of no context."""
 
     topic: ClassVar[str] = "state"
@@ -204,7 +204,7 @@ class SourceState(_Part):
     lost: Counter = Field(0, description="offsets whose records were deleted before they were applied")
 
 
-class PartitionOffsets(_Folded, Record):
+class PartitionOffsets(_Mutable, Record):
     """What was applied of a partition. Key: ``@offsets``."""
 
     topic: ClassVar[str] = "state"

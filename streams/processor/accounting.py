@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Mapping
 
 from ...core.errors import AccountsDoNotBalance
-from ...schemas.records import Folded
+from ...schemas.records import FoldedRange
 from ...schemas.state import Disposition, PartitionOffsets, SourceState
 from .effects import Received
 
 
-def opened(offsets: PartitionOffsets) -> dict[str, Folded]:
+def opened(offsets: PartitionOffsets) -> dict[str, FoldedRange]:
     """An empty account of one transaction for each source, where applying stands."""
-    return {topic: Folded(first=source.next, next=source.next) for topic, source in offsets.sources.items()}
+    return {topic: FoldedRange(first=source.next, next=source.next) for topic, source in offsets.sources.items()}
 
 
-def account(source: SourceState, account: Folded, run: list[Received], log_start: int) -> list[Received]:
+def account(source: SourceState, account: FoldedRange, run: list[Received], log_start: int) -> list[Received]:
     """Count a source's next records, and what is missing before and among them; returns them without replays.
 
     Args:
@@ -40,7 +40,7 @@ def account(source: SourceState, account: Folded, run: list[Received], log_start
 
 
 def count(
-    offsets: PartitionOffsets, accounts: Mapping[str, Folded], dispositions: Iterable[tuple[str, int, Disposition]]
+    offsets: PartitionOffsets, accounts: Mapping[str, FoldedRange], dispositions: Iterable[tuple[str, int, Disposition]]
 ) -> None:
     """Count what became of each record, and check the sums.
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
-from ...schemas.records import Folded, JournalRecord
+from ...schemas.records import FoldedRange, JournalRecord
 from ...schemas.state import PartitionOffsets
 from .effects import Received
 
@@ -14,7 +14,7 @@ of_topic = attrgetter("topic")
 
 def journal_record(
     offsets: PartitionOffsets,
-    folded: Mapping[str, Folded],
+    folded: Mapping[str, FoldedRange],
     fresh: Sequence[Received],
     read_to_end_ms: Mapping[str, int],
     state: Mapping[str, bytes | None],

@@ -100,20 +100,23 @@ def measure(spec: TunerSpec, request: OpenRequest, event: MetricEvent, now_ms: i
         if isinstance(measurement, float):
             summary.add(measurement, event.weight)
         elif isinstance(measurement, MeasuredSummary):
-            summary.merge(
-                count=measurement.count,
-                total=[measurement.sum],
-                squares=[measurement.sum_sq],
-                low=measurement.min,
-                high=measurement.max,
-                bins=measurement.bins,
-                negative=measurement.negative,
-                zeros=measurement.zeros,
-                weight=event.weight,
-            )
+            summary.merge(_summary(measurement), event.weight)
         else:
             for number in measurement:
                 summary.add(number, event.weight)
+
+
+def _summary(measured: MeasuredSummary) -> Summary:
+    return Summary(
+        count=measured.count,
+        total=[measured.sum],
+        squares=[measured.sum_sq],
+        low=measured.min,
+        high=measured.max,
+        bins=measured.bins,
+        negative=measured.negative,
+        zeros=measured.zeros,
+    )
 
 
 def in_canonical_form(requests: Iterable[OpenRequest]) -> None:
@@ -121,7 +124,7 @@ def in_canonical_form(requests: Iterable[OpenRequest]) -> None:
     for request in requests:
         request.intervals_s = exact_sum(request.intervals_s)
         for summary in request.metrics.values():
-            summary.settle()
+            summary.canonicalise()
 
 
 class Progress(NamedTuple):

@@ -24,13 +24,13 @@ def adopt(settings: WorkerSettings, topic: str) -> list[int]:
     """
     require_broker(settings.broker)
     topic_id = topic_ids(settings.broker).get(topic, "")
-    ends = LogOffsets(settings)
+    log_offsets = LogOffsets(settings)
     adopted = []
     for partition in range(partition_count(settings.broker, "state")):
         writer = PartitionWriter(settings, partition)
         try:
             writer.open()
-            if effects := adopt_topic(read_state(settings, ends, partition), topic, topic_id):
+            if effects := adopt_topic(read_state(settings, log_offsets, partition), topic, topic_id):
                 writer.commit(effects)
                 adopted.append(partition)
         finally:

@@ -15,6 +15,8 @@ _QUEUED_BATCHES = 16
 """Faust's default of 4,096 queued messages was made for single records; of ours each can be a fetch of 1 MiB."""
 
 _REQUEST_TIMEOUT_S = 90.0
+"""Faust's own default, and no less than a rebalance can take: the broker answers a request to join the group when all
+members have joined, and one that is still restoring its partitions joins when it is done."""
 
 
 def create_app(settings: WorkerSettings, ownership: Ownership, directory: Path) -> faust.App:

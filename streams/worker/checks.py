@@ -3,6 +3,9 @@
 A missing topic would only be logged by Faust, which then says it is ready, and idles.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from ...core.errors import TopicsInvalid
 from ..broker import (
     READ,
@@ -14,7 +17,6 @@ from ..broker import (
     topic_ids,
 )
 from ..processor import SOURCES
-from .ownership import Topics
 from .settings import WorkerSettings
 
 NEEDED = {source: [READ] for source in SOURCES} | {
@@ -25,6 +27,19 @@ NEEDED = {source: [READ] for source in SOURCES} | {
     "dead-letters": [WRITE],
 }
 """What a worker does with its topics. Besides, it is a member of its group, and writes under transactional ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """What the broker says of the topics, asked once before joining the group.
+
+    Attributes:
+        partitions: How many each of the equally partitioned topics has.
+        ids: The source topics' ids by bare name; empty where the broker tells none.
+    """
+
+    partitions: int
+    ids: Mapping[str, str]
 
 
 def check(settings: WorkerSettings) -> Topics:

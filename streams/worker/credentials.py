@@ -7,17 +7,23 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from base64 import b64encode
-from time import monotonic
 
 from aiokafka.abc import AbstractTokenProvider
 from faust.auth import Credentials, OAuthCredentials, SASLCredentials, SSLCredentials
 
+from ...core.deadline import Deadline
 from ...core.errors import BrokerUnreachable
 from ..broker import BrokerSettings
 
 _TOKEN_TIMEOUT_S = 10.0
+"""For the answer of the token server. A login waits for it, and fails without."""
+
 _TOKEN_LIFE = 0.8
-"""A token is asked for anew after this share of its life."""
+"""A new token is fetched after this share of the old one's life, so that none expires on its way to the broker."""
+
+_LIFE_UNKNOWN_S = 300
+"""Life of a token whose server does not say how long it is, which RFC 6749 allows. Short, because asking too often does
+no harm."""
 
 
 def faust_url(settings: BrokerSettings) -> str:
@@ -56,17 +62,17 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
         self._settings = settings
         self._context = context
         self._token = ""
-        self._renew_at = 0.0
+        self._life = Deadline(0.0)
 
     async def token(self) -> str:
-        """A token that is valid now; asks for another well before it ends.
+        """A token that is valid now. A new one is fetched well before the old one expires.
 
         Raises:
-            BrokerUnreachable: The address gives none.
+            BrokerUnreachable: The token server gave none.
         """
-        if monotonic() >= self._renew_at:
+        if self._life.passed:
             self._token, life_s = await asyncio.to_thread(self._ask)
-            self._renew_at = monotonic() + life_s * _TOKEN_LIFE
+            self._life = Deadline(life_s * _TOKEN_LIFE)
         return self._token
 
     def _ask(self) -> tuple[str, float]:
@@ -85,7 +91,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
         try:
             with urllib.request.urlopen(request, timeout=_TOKEN_TIMEOUT_S, context=self._context) as answer:  # noqa: S310 - as above
                 given = json.load(answer)
-            return str(given["access_token"]), float(given.get("expires_in", 300))
+            return str(given["access_token"]), float(given.get("expires_in", _LIFE_UNKNOWN_S))
         except urllib.error.HTTPError as error:
             error.close()
             raise BrokerUnreachable(self._no_token(f"HTTP {error.code}")) from error

@@ -1,22 +1,13 @@
-"""How a worker ends: exit codes, the errors that lead to them, and the one way to end at once.
+"""How a worker ends: its exit codes, and the one way to end at once.
 
-::
-
-    WorkerError (OppertuneError)
-    ├── Refused      a person must act: the message says what to do             exit 78
-    └── Fenced       another worker owns the partition: drop it
-
-Beside them ``core.errors.BrokerUnreachable``: start again when the broker answers (exit 69).
+Errors that lead to an exit code: ``BrokerUnreachable`` to ``UNAVAILABLE``, ``Refused`` and ``TopicsInvalid`` to
+``REFUSED``, ``Fenced`` to ``RESTART`` where the partition is still assigned here.
 """
 
 import os
 import sys
 from enum import IntEnum
 from typing import NoReturn
-
-from ...core.errors import OppertuneError
-
-# ruff: noqa: N818 - an error is named by what the caller should do, as in core.errors
 
 
 class ExitCode(IntEnum):
@@ -31,23 +22,11 @@ class ExitCode(IntEnum):
     RESTART = 75
     """Fenced, or stuck: nothing is wrong with the data, start again."""
     REFUSED = 78
-    """Topics or state are not as they must be: a person must act, starting again alone will not help."""
-
-
-class WorkerError(OppertuneError):
-    """Root of the worker's own errors."""
-
-
-class Refused(WorkerError):
-    """Topics or state are not as they must be; the message says what to do."""
-
-
-class Fenced(WorkerError):
-    """A newer producer of the same partition exists: nothing that this one still writes will be seen."""
+    """Topics or state are not as they must be: a person must act, starting again will not help."""
 
 
 def end_process(reason: str, code: ExitCode = ExitCode.FAULT) -> NoReturn:
-    """End at once, without cleaning up: what is not committed is another owner's to do.
+    """End at once, without cleaning up: the next owner does again what was not committed.
 
     The reason goes to the process's own stderr, which no logging set-up redirects.
     """

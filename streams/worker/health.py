@@ -3,6 +3,10 @@
 Two questions are asked of it. *Is it alive?* If not, a supervisor should end it: only where its event loop stands
 still. A broker that is away is no reason, since starting again would not bring it back. *Is it ready?* It is where
 events are applied as they come. Every condition clears by itself when its cause does.
+
+Of its words, ``status`` is what the worker records of itself, its ``phase`` where it is between start and end, and the
+condition what follows from both. The pages show the condition as ``status``, the metrics as the label ``state``: those
+names are public, and stay.
 """
 
 from collections.abc import Iterator
@@ -27,7 +31,7 @@ WORDS: dict[Word, str] = {
 """Every word, and what it means."""
 
 SHOWN = 100
-"""How many tuners are listed at most where a list could be endless."""
+"""At most so many tuners are listed: a page that a probe fetches every few seconds stays small. All are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,9 @@ def health(status: WorkerStatus, settings: WorkerSettings, now: float) -> Health
 
 
 def _conditions(status: WorkerStatus, settings: WorkerSettings, now: float) -> Iterator[Health]:
-    """All that is the case, what is further from working first, as it explains the rest.
+    """Every condition that holds, the cause before what follows from it.
 
-    A silent broker explains that nothing is applied, and a loop that stands still that no answer of it is seen.
+    While the event loop stands still, no answer of the broker is seen; while the broker is silent, nothing is applied.
     """
     broker, since_s = settings.broker.bootstrap, now - status.since
     if status.phase == "starting":
@@ -68,7 +72,7 @@ def _conditions(status: WorkerStatus, settings: WorkerSettings, now: float) -> I
         yield Health("stuck", f"the event loop has stood still for {still_s:.0f} s", alive=False)
     if (silent_s := now - (status.answered or status.since)) > settings.broker_silent_s:
         yield Health("broker_silent", f"the broker at {broker} has not answered for {silent_s:.0f} s: events wait")
-    if (since := status.settling_since) is not None:  # another thread may clear it meanwhile
+    if (since := status.reconciling_since) is not None:  # another thread may clear it meanwhile
         yield Health("rebalancing", f"its partitions are being restored, for {now - since:.0f} s so far")
     if status.rebalancing or status.generation < 0:
         yield Health("rebalancing", "the group is dealing out its partitions")

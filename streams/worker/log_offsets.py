@@ -1,8 +1,8 @@
 """Where logs begin and end, asked of the broker over a connection of its own.
 
-Never from what the consumer has cached: after a pause of the broker a cached end is old, and time would pass for
-requests that were answered meanwhile. And not over the consumer's connection either: a question there waits behind the
-fetch that the broker is holding open.
+The consumer's cached ends are never used: after a pause of the broker they are old, and requests that were answered
+meanwhile would run into their deadlines. Nor is its connection: a question there waits behind the fetch that the broker
+is holding open.
 """
 
 import contextlib
@@ -28,30 +28,34 @@ _STALE = frozenset(
         KafkaError.LEADER_NOT_AVAILABLE,
     }
 )
-"""What is known of the leaders is old, as after a pause of the broker: it must be looked up anew."""
+"""librdkafka's knowledge of the leaders is out of date, as after a pause of the broker: look them up again."""
 
 _AGAIN_S = 0.1
+"""Between questions while a leader is being chosen: short beside time-outs of seconds, and no burden to the broker."""
+
+_LEAST_S = 0.01
+"""No question is asked without any time for its answer."""
 
 Place = tuple[str, int]
 """A topic's full name and a partition."""
 
 
 class LogOffsets:
-    """Answers with offsets of many partitions at once; calls block, and may come from any thread."""
+    """Offsets of many partitions in one question. Calls block, and may come from any thread."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._admin = AdminClient(settings.broker.confluent() | {"log_level": 2})
 
     def starts(self, places: Iterable[Place], timeout_s: float) -> dict[Place, int]:
-        """The earliest offset there still is."""
+        """The offset of the oldest record that was not deleted yet."""
         return self._ask(places, _EARLIEST, IsolationLevel.READ_UNCOMMITTED, timeout_s)
 
     def ends(self, places: Iterable[Place], timeout_s: float) -> dict[Place, int]:
-        """The end for those who read all there is."""
+        """Where the log ends, records of open transactions included."""
         return self._ask(places, _LATEST, IsolationLevel.READ_UNCOMMITTED, timeout_s)
 
     def committed_ends(self, places: Iterable[Place], timeout_s: float) -> dict[Place, int]:
-        """The end for those who read committed records: before it no transaction is open."""
+        """Where the log ends for a reader of committed records: at the first open transaction, if there is one."""
         return self._ask(places, _LATEST, IsolationLevel.READ_COMMITTED, timeout_s)
 
     def _ask(
@@ -61,7 +65,7 @@ class LogOffsets:
         deadline = Deadline(timeout_s)
         while question:
             try:
-                return self._ask_once(question, isolation, max(deadline.remaining(), 0.01))
+                return self._ask_once(question, isolation, max(deadline.remaining(), _LEAST_S))
             except KafkaException as error:
                 if error.args[0].code() not in _STALE or deadline.passed:
                     raise BrokerUnreachable(f"the broker does not tell offsets: {error}") from error
@@ -72,10 +76,10 @@ class LogOffsets:
         return {}
 
     def _look_up_leaders(self, topics: Iterable[str], deadline: Deadline) -> None:
-        """Without it librdkafka goes on asking under the old epoch for minutes (seen)."""
+        """Without this, librdkafka was seen to go on asking under the old epoch for minutes."""
         for topic in topics:
-            with contextlib.suppress(KafkaException):  # the question itself will tell
-                self._admin.list_topics(topic, timeout=max(deadline.remaining(), 0.01))
+            with contextlib.suppress(KafkaException):  # asking again will tell
+                self._admin.list_topics(topic, timeout=max(deadline.remaining(), _LEAST_S))
 
     def _ask_once(
         self, question: dict[TopicPartition, OffsetSpec], isolation: IsolationLevel, timeout_s: float
@@ -85,6 +89,6 @@ class LogOffsets:
         )
         found = {(tp.topic, tp.partition): answer.result(timeout_s + 1).offset for tp, answer in answers.items()}
         if any(offset < 0 for offset in found.values()):
-            # Where a leader that was known stops answering, librdkafka gives no error, but an impossible offset.
+            # When a known leader stops answering, librdkafka gives no error, but an impossible offset.
             raise TimeoutError("it gave no answer in time")
         return found

@@ -4,12 +4,16 @@ import logging
 from time import monotonic
 
 _BURST = 3
-_PER_S = 10.0
+"""Records of one place in the code that pass before it is limited: enough to see what goes wrong."""
+
+_EVERY_S = 10.0
+"""After that, one record per place in so long."""
+
 _NOISY = ("aiokafka", "faust", "mode")
 
 
 def keep_secrets() -> None:
-    """At its level debug, aiokafka logs every request whole, that of the login with the password included: never."""
+    """Drop aiokafka's debug records of requests: they hold each request whole, the password of the login included."""
     logging.getLogger("aiokafka.conn").addFilter(_no_requests)
 
 
@@ -20,7 +24,7 @@ def _no_requests(record: logging.LogRecord) -> bool:
 class RateLimit(logging.Filter):
     """Keeps a log readable while a broker is away, when Faust and aiokafka write some 50 error lines a second.
 
-    Lets the first few records of a place in the code through, then one every ten seconds, saying how many it held.
+    The first few records of a place in the code pass, then one every ten seconds, which says how many were held back.
 
     Only for loggers below Faust's and aiokafka's names. Put it on handlers: a filter on a logger does not see what is
     logged to its children.
@@ -36,7 +40,7 @@ class RateLimit(logging.Filter):
             return True
         place, now = (record.pathname, record.lineno), monotonic()
         since, written, held = self._places.get(place, (now, 0, 0))
-        if now - since >= _PER_S:
+        if now - since >= _EVERY_S:
             if held:
                 record.msg, record.args = f"{record.getMessage()} (and {held} more such lines held back)", None
             since, written, held = now, 0, 0

@@ -28,8 +28,14 @@ from .settings import WorkerSettings
 from .status import PartitionStatus, WorkerStatus
 
 MAX_TUNERS = 1000
+"""Prometheus keeps every series in memory: six of a tuner make 6,000 per worker at most."""
+
 MAX_CONTEXTS = 1000
+"""Four series each, so 4,000 more."""
+
 MAX_LABEL = 100
+"""A longer name of a context does not fit a legend, and its id is as good."""
+
 OUTCOMES = ("measured", "failed", "skipped", "superseded")
 
 
@@ -90,13 +96,13 @@ transaction_seconds = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60),
     registry=None,
 )
-"""Of the whole process."""
+"""One for the whole process, whichever partitions it owns."""
 
 Family = CounterMetricFamily | GaugeMetricFamily
 
 
 class WorkerMetrics(Collector):
-    """Makes samples of a worker's status, anew each time it is asked.
+    """Makes samples from a worker's status, each time Prometheus asks.
 
     Args:
         status: The worker's.
@@ -108,7 +114,7 @@ class WorkerMetrics(Collector):
         self._settings = settings
 
     def describe(self) -> list[Family]:
-        """Nothing: names are known to be free, and asking for them would read the status."""
+        """Nothing: the names cannot clash with others, and describing them would need the status."""
         return []
 
     def collect(self) -> Iterator[Family]:
@@ -152,13 +158,13 @@ def _of_worker(families: dict[str, Family], status: WorkerStatus, settings: Work
 
 
 def _of_partition(families: dict[str, Family], number: str, partition: PartitionStatus) -> None:
-    statistics, began = partition.statistics, partition.began or partition.statistics
+    statistics, initial = partition.statistics, partition.initial_statistics or partition.statistics
     families["oppertune_records_total"].add_metric((number,), partition.records)
     families["oppertune_transactions_total"].add_metric((number,), partition.transactions)
     for disposition in DISPOSITIONS:
-        count = statistics.dispositions.get(disposition, 0) - began.dispositions.get(disposition, 0)
+        count = statistics.dispositions.get(disposition, 0) - initial.dispositions.get(disposition, 0)
         families["oppertune_dispositions_total"].add_metric((number, disposition), count)
-    families["oppertune_lost_records_total"].add_metric((number,), statistics.lost - began.lost)
+    families["oppertune_lost_records_total"].add_metric((number,), statistics.lost - initial.lost)
     families["oppertune_lag_records"].add_metric((number,), partition.lag)
     for topic, offset in partition.applied.items():
         families["oppertune_applied_offset"].add_metric((number, topic), offset)

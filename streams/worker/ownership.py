@@ -1,9 +1,8 @@
-"""Who holds which partition since which generation of the group: restored before events flow, dropped when lost."""
+"""Which partitions are ours, since which generation of the group: restored before events flow, dropped when lost."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any, NoReturn
 
@@ -11,11 +10,12 @@ import faust
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
-from ...core.errors import BrokerUnreachable, OppertuneError
+from ...core.errors import BrokerUnreachable, Fenced, OppertuneError, Refused
 from ..processor import SOURCES, Partition
-from .exits import ExitCode, Fenced, Refused, end_process
+from .checks import Topics
+from .exits import ExitCode, end_process
 from .log_offsets import LogOffsets
-from .owned import OwnedPartition
+from .partition_loop import PartitionLoop
 from .restore import read_state
 from .settings import WorkerSettings
 from .status import WorkerStatus
@@ -25,31 +25,20 @@ from .writer import PartitionWriter
 log = logging.getLogger(__name__)
 
 _ASK_S = 15.0
+"""For the beginnings and ends of all owned logs. Leaders move when a broker dies, the usual cause of a rebalance, and
+are chosen within seconds; without an answer the process ends."""
 
 Restore = Callable[..., Partition]
 """Signature of ``Partition.restore``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """What the broker says of the topics, asked once before joining the group.
-
-    Attributes:
-        partitions: How many each of the equally partitioned topics has.
-        ids: The source topics' ids by bare name; empty where the broker tells none.
-    """
-
-    partitions: int
-    ids: Mapping[str, str]
-
-
 class Ownership:
-    """The owned partitions, and how an assignment becomes them.
+    """The owned partitions, and how they are brought into line with an assignment.
 
     Args:
         settings: The worker's.
         topics: As the start-up checks found them.
-        ends: To ask for offsets.
+        log_offsets: To ask for offsets.
         status: Kept up to date.
         restore: Makes a partition from its state records.
     """
@@ -58,25 +47,25 @@ class Ownership:
         self,
         settings: WorkerSettings,
         topics: Topics,
-        ends: LogOffsets,
+        log_offsets: LogOffsets,
         status: WorkerStatus,
         restore: Restore = Partition.restore,
     ) -> None:
-        self.owned: dict[int, OwnedPartition] = {}
+        self.owned: dict[int, PartitionLoop] = {}
         self._settings = settings
         self._topics = topics
-        self._ends = ends
+        self._log_offsets = log_offsets
         self._status = status
         self._restore = restore
         self._app: faust.App
-        # Faust sometimes asks for the same assignment twice at once; the second finds everything done.
-        self._settling = asyncio.Lock()
+        # Faust sometimes asks twice at once for the same assignment; the second call finds everything done.
+        self._reconciling = asyncio.Lock()
         self._generation: int | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._leaving = False
 
     def attach(self, app: faust.App) -> None:
-        """Serve this Faust app, whose consumer then calls :meth:`settle`."""
+        """Serve this Faust app, whose consumer then calls :meth:`reconcile`."""
         self._app = app
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
 
@@ -91,42 +80,43 @@ class Ownership:
         if owned is not None and generation == self.generation == self._generation:
             await owned.put(batch)
 
-    async def settle(self) -> Mapping[TP, int]:
-        """Own exactly what is assigned, and say where reading begins. Idempotent.
+    async def reconcile(self) -> Mapping[TP, int]:
+        """Own exactly what is assigned, and return where reading begins. Idempotent.
 
-        Any failure ends the process: without its state a partition must not be folded.
+        Any failure ends the process: a partition without its state must not be folded.
         """
-        async with self._settling:
+        async with self._reconciling:
             try:
                 while not self._leaving:
-                    offsets = await self._settle()
+                    offsets = await self._reconcile_once()
                     if offsets is not None:
                         return offsets
                     log.info("the assignment changed while partitions were restored: once more")
             except Exception as error:  # noqa: BLE001 - see above
-                if not self._leaving:  # else Faust has taken the consumer away
+                if not self._leaving:  # while leaving, Faust takes the consumer away
                     _end_for(error)
         return {}
 
     def leave(self) -> None:
-        """The worker stops: take nothing over any more."""
+        """The worker stops: take over nothing more."""
         self._leaving = True
 
     async def release(self) -> None:
         """Drop everything, after the worker was told to leave and Faust has stopped."""
-        async with self._settling:
+        async with self._reconciling:
             await self._drop(list(self.owned))
 
-    async def _settle(self) -> dict[TP, int] | None:
+    async def _reconcile_once(self) -> dict[TP, int] | None:
         """One attempt; ``None`` where the assignment has changed meanwhile.
 
-        1. Generation jumped by more than one: we were out of the group, others may have owned our partitions since.
-           Keep nothing.
-        2. All sources of a partition must be here: workers that share one would shut each other out for ever.
+        1. The generation grew by more than one: we were out of the group, and others may have owned our partitions
+           meanwhile. Keep nothing.
+        2. All sources of a partition must be here: workers that share one would fence each other for ever.
         3. Drop what is no longer assigned, or was lost to another owner.
-        4. Restore what is new, all at once.
-        5. Ask where logs begin of which nothing was applied; refuse a log that ends before what was applied.
-        6. Send the consumer behind what is applied.
+        4. Restore what is new, all partitions at once.
+        5. Where nothing was applied yet, ask where the log begins; refuse a log that ends before what was applied.
+        6. Seek to the first offset that is not applied.
+        7. Announce it in the status.
         """
         consumer, generation = self._app.consumer, self.generation
         assigned = set(consumer.assignment())
@@ -153,10 +143,11 @@ class Ownership:
             if offsets:
                 await consumer.read_from(offsets)
         except IllegalStateError:
-            # Revoked before the consumer was sent there: the next assignment is on its way, and settled then.
+            # Revoked before the seek: the next assignment is on its way, and is reconciled when it comes.
             return {}
         if generation != self.generation:
             return None
+        # 7.
         self._announce(fresh, monotonic() - began)
         return offsets
 
@@ -182,29 +173,31 @@ class Ownership:
         if dropped:
             log.info("dropped partitions %s", ranges(numbers))
 
-    async def _take_over(self, number: int) -> OwnedPartition:
+    async def _take_over(self, number: int) -> PartitionLoop:
         writer, partition = await asyncio.to_thread(self._restore_one, number)
-        return OwnedPartition(
+        return PartitionLoop(
             number,
             self._settings,
             partition,
             writer,
-            self._ends,
+            self._log_offsets,
             on_fenced=self._on_fenced,
         )
 
     def _restore_one(self, number: int) -> tuple[PartitionWriter, Partition]:
-        """Shut out the former owner, then read what it committed: in this order, or its last commit could be missed."""
+        """Fence the former owner, then read what it committed: the other way round, its last commit could be missed."""
         writer = PartitionWriter(self._settings, number)
         writer.open()
-        state = read_state(self._settings, self._ends, number)
+        state = read_state(self._settings, self._log_offsets, number)
         return writer, self._restore(number, self._topics.partitions, state, topic_ids=self._topics.ids)
 
     async def _offsets(self) -> dict[TP, int]:
         topic = self._settings.broker.topic
         unknown = {number: owned.unknown_beginnings() for number, owned in self.owned.items()}
         starts = await asyncio.to_thread(
-            self._ends.starts, [(topic(s), number) for number, sources in unknown.items() for s in sources], _ASK_S
+            self._log_offsets.starts,
+            [(topic(s), number) for number, sources in unknown.items() for s in sources],
+            _ASK_S,
         )
         for number, sources in unknown.items():
             if sources:
@@ -215,7 +208,7 @@ class Ownership:
                 owned.forget_waiting()
                 owned.gather_statistics()
                 applied |= {(topic(s), number): offset for s, offset in owned.next_offsets().items()}
-        ends = await asyncio.to_thread(self._ends.ends, applied, _ASK_S)
+        ends = await asyncio.to_thread(self._log_offsets.ends, applied, _ASK_S)
         for (name, number), offset in applied.items():
             if ends[name, number] < offset:
                 raise Refused(
@@ -226,23 +219,24 @@ class Ownership:
 
     def _announce(self, fresh: Sequence[int], seconds: float) -> None:
         self._status.partitions = {number: owned.status for number, owned in self.owned.items()}
-        self._status.settling_since = None
+        self._status.reconciling_since = None
         if fresh:
             tuners = sum(len(self.owned[n].status.statistics.tuners) for n in fresh)
             log.info("ready: partitions %s, restored %d tuners in %.1f s", ranges(fresh), tuners, seconds)
         log.info("generation %d: partitions %s", self._generation, ranges(list(self.owned)) or "none")
 
     async def _on_assigned(self, _app: faust.App, assigned: set[TP], **_: object) -> None:
-        """An assignment is on its way. Faust does not ask where to read from where it is empty: settle it here."""
-        self._status.settling_since = monotonic()
+        """An assignment is on its way. Faust does not ask where to begin when it is empty: reconcile it here."""
+        self._status.reconciling_since = monotonic()
         self._app.consumer.forget_positions()
         if not assigned:
-            self._in_background(self.settle())
+            self._in_background(self.reconcile())
 
     def _on_fenced(self, error: Fenced) -> None:
-        """Another worker writes this partition: drop it where the group has moved on, else it is not ours to explain.
+        """Another worker writes this partition. If the group has moved on, the next assignment drops it; else we end.
 
-        While we are in the group, nobody else gets a partition before we have seen the rebalance begin.
+        A member of the group sees a rebalance begin before anyone else is given one of its partitions: a new owner
+        without a rebalance is nothing that we can explain, so we start again.
         """
         if not self._app.rebalancing and self.generation == self._generation:
             end_process(f"{error}, though it is still assigned here", ExitCode.RESTART)
@@ -261,8 +255,8 @@ def _end_for(error: Exception) -> NoReturn:
         end_process(f"{error}, while it was being restored here", ExitCode.RESTART)
     if isinstance(error, OppertuneError):
         end_process(str(error), ExitCode.REFUSED)
-    log.error("settling an assignment", exc_info=error)
-    end_process(f"while settling an assignment: {type(error).__name__}: {error}")
+    log.error("reconciling an assignment", exc_info=error)
+    end_process(f"while reconciling an assignment: {type(error).__name__}: {error}")
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -16,7 +16,7 @@ import orjson
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from .exits import Refused
+from ...core.errors import Refused
 from .health import health, report
 from .metrics import registry
 from .settings import WorkerSettings
@@ -72,11 +72,11 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Without HTTPServer's look-up of the host's name, which can take long and is used for nothing here."""
+        """Bind without looking up the host's name, as HTTPServer does: that can take long, and nothing here uses it."""
         socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - socketserver's
-        """A reader that went away is nothing to tell of; a fault of ours is."""
+        """Log faults of ours, but not a reader that went away."""
         error = sys.exception()
         if not isinstance(error, OSError):
             log.error("a page could not be made", exc_info=error)
@@ -84,7 +84,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = 5
+    timeout = 5  # seconds for a request: a client that sends nothing must not keep a thread
     server_version = "oppertune"
 
     def do_GET(self) -> None:
@@ -116,4 +116,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
-        """Probes come every few seconds: nobody wants to read of them."""
+        """Log no requests: probes come every few seconds."""

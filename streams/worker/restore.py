@@ -3,25 +3,29 @@
 import logging
 
 from ...core.deadline import Deadline
+from ...core.errors import Refused
 from ..broker import read_table
-from .exits import Refused
 from .log_offsets import LogOffsets
 from .settings import WorkerSettings
 
 log = logging.getLogger(__name__)
 
 _WAIT_S = 0.2
-"""How long to wait before asking again whether foreign transactions have ended."""
+"""Between two questions whether a foreign transaction has ended: short beside a restore, and five a second burden no
+broker."""
+
+_ASK_S = 10.0
+"""For one of these questions, a change of the partition's leader included."""
 
 
-def read_state(settings: WorkerSettings, ends: LogOffsets, partition: int) -> dict[str, bytes]:
+def read_state(settings: WorkerSettings, log_offsets: LogOffsets, partition: int) -> dict[str, bytes]:
     """The newest committed value of every key, deleted ones left out. Values stay bytes: most are never decoded.
 
     The partition's writer must be open: from then on nobody else can commit to it.
 
     1. Ask for the end, and for the end of what is committed.
-    2. Where the two differ, somebody has a transaction open on ``state``: wait for its end. Reading on regardless
-       would stop before the newest committed records, and events be learned twice.
+    2. Where the two differ, somebody has a transaction open on ``state``: wait for its end. A reader stops at
+       an open transaction: it would miss the newest committed records, and events would be learned twice.
     3. Read to the end, keeping the newest per key.
 
     Raises:
@@ -33,8 +37,8 @@ def read_state(settings: WorkerSettings, ends: LogOffsets, partition: int) -> di
     waiting = False
     while True:
         # 1.
-        end = ends.ends([place], deadline.remaining(10))[place]
-        committed = ends.committed_ends([place], deadline.remaining(10))[place]
+        end = log_offsets.ends([place], deadline.remaining(_ASK_S))[place]
+        committed = log_offsets.committed_ends([place], deadline.remaining(_ASK_S))[place]
         # 2.
         if committed >= end:
             break

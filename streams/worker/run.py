@@ -17,14 +17,14 @@ import faust
 from threadpoolctl import threadpool_limits
 
 from ...core.deadline import Deadline
-from ...core.errors import BrokerUnreachable, TopicsInvalid
+from ...core.errors import BrokerUnreachable, Refused, TopicsInvalid
 from ..processor import Partition
 from .app import create_app
-from .checks import check
-from .exits import ExitCode, Refused, end_process
+from .checks import Topics, check
+from .exits import ExitCode, end_process
 from .log_offsets import LogOffsets
 from .logs import RateLimit
-from .ownership import Ownership, Restore, Topics
+from .ownership import Ownership, Restore
 from .pages import pages
 from .settings import WorkerSettings
 from .status import WorkerStatus
@@ -34,14 +34,21 @@ from .watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 _THREADS = 64
+"""Each owned partition blocks one while it commits, and the default number of partitions is 8; a few more ask for
+offsets. A thread that waits costs next to nothing."""
 
-_TELL_FIRST_S = 1.0
-_TELL_S = 10.0
-"""When to say that no broker answers, and how often then."""
+_WARN_FIRST_S = 1.0
+"""A broker that is there answers sooner; then the warning is never seen."""
+
+_WARN_S = 10.0
+"""After that: often enough to see that it is still waiting."""
+
+_CRASH_POLL_S = 0.1
+"""Faust announces a crash by an attribute alone; looking at it costs nothing, and until then nothing is folded."""
 
 _GC_THRESHOLDS = (50_000, 20, 100)
-"""Thousands of records wait in memory, and Python's cyclic collector went through them all again and again: with its
-defaults it took a tenth of the time at 40,000 events/s. Nothing of a record is part of a cycle."""
+"""Thousands of records wait in memory, and with its defaults Python's cyclic collector walked through them again and
+again: a tenth of all time at 40,000 events/s. No record is part of a cycle."""
 
 
 def run_worker(
@@ -55,7 +62,7 @@ def run_worker(
     4. Asked to stop: finish the transactions under way, leave the group.
 
     Args:
-        settings: Where the broker is, and patience.
+        settings: Where the broker is, and how long to wait for what.
         status: Kept up to date, to be read from other threads.
         restore: Makes a partition from its state; another than the processor's only in tests.
 
@@ -73,7 +80,7 @@ def run_worker(
             stack.enter_context(pages(settings, status))
             topics = _check(settings, status)
         except (TopicsInvalid, Refused) as error:
-            log.error("%s", error)  # noqa: TRY400 - said to people; the traceback would tell them nothing
+            log.error("%s", error)  # noqa: TRY400 - for people, whom a traceback tells nothing
             return ExitCode.REFUSED
         except BrokerUnreachable as error:
             log.error("%s", error)  # noqa: TRY400 - as above
@@ -83,21 +90,21 @@ def run_worker(
 
 
 def _check(settings: WorkerSettings, status: WorkerStatus) -> Topics:
-    """The start-up checks, saying now and then that they wait where no broker answers."""
+    """The start-up checks; while no broker answers, the log says now and then that they are waiting."""
     answered = threading.Event()
 
-    def tell() -> None:
-        wait_s = _TELL_FIRST_S
+    def warn() -> None:
+        wait_s = _WARN_FIRST_S
         while not answered.wait(wait_s):
             log.warning("waiting for a broker at %s", settings.broker.bootstrap)
-            wait_s = _TELL_S
+            wait_s = _WARN_S
 
     def end(*_: object) -> NoReturn:
         raise SystemExit(ExitCode.STOPPED)
 
     status.enter("waiting_for_broker")
-    threading.Thread(target=tell, name="oppertune-waiting", daemon=True).start()
-    # The first process of a container gets no signal that it has no handler for.
+    threading.Thread(target=warn, name="oppertune-waiting", daemon=True).start()
+    # The kernel does not deliver to the first process of a container a signal for which it has no handler.
     before = signal.signal(signal.SIGTERM, end)
     try:
         topics = check(settings)
@@ -110,14 +117,14 @@ def _check(settings: WorkerSettings, status: WorkerStatus) -> Topics:
 
 
 async def _work(settings: WorkerSettings, topics: Topics, status: WorkerStatus, restore: Restore, folder: Path) -> None:
-    ends = LogOffsets(settings)
-    ownership = Ownership(settings, topics, ends, status, restore)
+    log_offsets = LogOffsets(settings)
+    ownership = Ownership(settings, topics, log_offsets, status, restore)
     app = create_app(settings, ownership, folder)
-    ticker = Ticker(settings, ownership, ends, status, app)
+    ticker = Ticker(settings, ownership, log_offsets, status, app)
     watchdog = Watchdog(settings, status)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    # The default, six threads on two processors, could all be waiting for transactions while time must pass.
+    # By default there would be six threads on two processors: all could wait for transactions, and no tick get through.
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="oppertune"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -154,12 +161,12 @@ async def _first_end(running: list[Any], stop: asyncio.Event) -> None:
 
 async def _until_crashed(app: faust.App) -> None:
     while not app.crashed:  # noqa: ASYNC110 - Faust has no public event for it
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(_CRASH_POLL_S)
     raise RuntimeError(f"Faust crashed: {app.crash_reason!r}") from app.crash_reason
 
 
 async def _leave(settings: WorkerSettings, app: faust.App, ownership: Ownership, running: list[Any]) -> None:
-    """Leave the group and let transactions end. Neither is needed for correctness, so neither may take for ever."""
+    """Leave the group and let transactions end. Nothing is lost where either fails, so both have a deadline."""
     deadline = Deadline(settings.stop_timeout_s)
     log.info("stopping")
     for task in running:

@@ -1,4 +1,4 @@
-"""What can be set of a worker."""
+"""The settings of a worker, each with the reason for its default."""
 
 from dataclasses import dataclass
 
@@ -7,27 +7,35 @@ from ..broker import BrokerSettings
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """Where the broker is, and the worker's patience.
+    """Where the broker is, and how long the worker waits for what.
 
     Attributes:
         broker: How to reach it, and the prefix of the topics.
-        session_timeout_s: After so long without a heartbeat the group gives a worker's partitions to others. Lower
-            takes over sooner, and drops workers that were only held up.
-        heartbeat_s: How often a heartbeat is sent; a third of the session's time-out or less.
-        transaction_timeout_s: A transaction that is not committed in this time is given up, and the process with it.
-        restore_timeout_s: How long restoring a partition may take, a wait for others' open transactions included.
-        start_timeout_s: How long to wait for a broker when starting.
-        stop_timeout_s: After being asked to stop, leave by then even where the broker does not answer.
-        tick_s: How often time passes without events, and the ends of the logs are asked for.
-        watchdog_s: A worker that has lag and applies nothing, or whose loop stands still, for so long is ended.
+        session_timeout_s: The group gives a worker's partitions to others after so long without a heartbeat. A lower
+            value takes over sooner, but drops workers that were only held up: three heartbeats may be late.
+        heartbeat_s: How often a heartbeat is sent: a third of the session time-out or less, as Kafka recommends.
+        transaction_timeout_s: A transaction that is not committed in this time is given up, and the process ends.
+            Kafka's own default, long enough to outlast the restart of a broker.
+        restore_timeout_s: How long restoring a partition may take. It includes the wait for other programs' open
+            transactions, which Kafka aborts after 60 s by default.
+        start_timeout_s: How long to wait for a broker when starting: long enough where both are started together.
+        stop_timeout_s: A worker that was asked to stop is gone after so long, even where the broker does not answer: a
+            stop takes less than 5 s, half of what Docker grants.
+        tick_s: How often the ends of the logs are asked for, so that time passes without events: short beside
+            deadlines, which are seconds, and one question a tick whatever the number of partitions.
+        watchdog_s: End a worker whose event loop stands still, or which has lag and applies nothing, for so long.
+            Longer than any fold or garbage collection, and no shorter than a transaction may take.
         fetch_wait_s: How long the broker may hold a fetch while there is nothing new. aiokafka has one fetch under way
-            per broker, and a partition that was not part of it waits for its end: at Faust's 1.5 s that is seen.
-        queued_records: At most so many fetched records of a partition wait to be folded.
+            per broker, and a partition that is not part of it waits for its end: at Faust's 1.5 s that is noticeable.
+        queued_records: At most so many fetched records of a partition wait to be folded: a fraction of a second's work,
+            so that the loop never runs dry, in some 20 MB at 1 kB a record.
         health_port: Serve health and metrics over HTTP at this port, 0 for any that is free; ``None``: do not.
         health_host: Address to serve them at.
-        broker_silent_s: A broker that has not answered for so long is called silent, and the worker not ready.
-        stuck_s: An event loop that stood still for so long is called stuck, and the worker not alive; so is, but for
-            the latter, one with lag that applied nothing for so long.
+        broker_silent_s: When the broker has not answered for so long, health says ``broker_silent``, and the worker is
+            not ready. It is asked at least once a second, and a change of leader takes some of them.
+        stuck_s: When the event loop has stood still for so long, health says ``stuck``, and the worker is not alive.
+            Health says ``stuck``, too, when there was lag and nothing was applied for so long, but then the worker
+            counts as alive. Well before ``watchdog_s``, so that it is seen before the worker ends.
     """
 
     broker: BrokerSettings
@@ -52,10 +60,10 @@ class WorkerSettings:
         return f"{self.broker.prefix}worker"
 
     def transactional_id(self, partition: int) -> str:
-        """Name under which the owner of a partition writes: the same for every worker, so that a newer one fences."""
+        """Name under which a partition's owner writes: the same in every worker, so that a new one fences the old."""
         return f"{self.transactional_id_prefix}{partition}"
 
     @property
     def transactional_id_prefix(self) -> str:
-        """What all these names begin with."""
+        """The beginning of all transactional ids, for which a worker needs rights."""
         return f"{self.broker.prefix}worker-"

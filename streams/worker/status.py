@@ -8,7 +8,7 @@ from typing import Literal
 from ..processor import PartitionStatistics
 
 Phase = Literal["starting", "waiting_for_broker", "running", "stopping"]
-"""Where between start and end a worker is. While it is running its event loop turns."""
+"""Where a worker is between its start and its end. Only while ``running`` does its event loop turn."""
 
 
 @dataclass(slots=True)
@@ -19,14 +19,14 @@ class PartitionStatus:
         applied: Per source the first offset that is not applied.
         ends: Per source the end of its log, as last told by the broker.
         lag: Records and markers that are still to be read, as of ``ends``.
-        read_to_ms: Wall time up to which all sources are known to have been read; 0 before that is known.
+        read_to_ms: Wall time up to which all sources are known to have been read; 0 while unknown.
         records: Records applied since this worker took the partition over.
         transactions: Transactions committed since then.
         rounds: Rounds closed since then, by tuner and outcome.
         last_commit_ms: Wall time of the newest transaction, 0 before the first.
-        stuck_s: For how long the broker has told of lag while nothing was applied.
+        stuck_s: For how long there has been lag and nothing was applied, by the broker's answers.
         statistics: The processor's own.
-        began: They when this worker took the partition over.
+        initial_statistics: The same, as they were when this worker took the partition over.
     """
 
     applied: dict[str, int]
@@ -39,7 +39,7 @@ class PartitionStatus:
     last_commit_ms: int = 0
     stuck_s: float = 0.0
     statistics: PartitionStatistics = field(default_factory=PartitionStatistics)
-    began: PartitionStatistics | None = None
+    initial_statistics: PartitionStatistics | None = None
 
 
 @dataclass(slots=True)
@@ -48,12 +48,12 @@ class WorkerStatus:
 
     Attributes:
         phase: Where between start and end it is.
-        since: Monotonic time since which it is there.
+        since: Monotonic time at which that phase began.
         partitions: The owned partitions by number.
         total_partitions: How many there are in all; 0 before the topics were looked at.
-        generation: Generation of the consumer group that they were assigned in; -1 before the first assignment.
+        generation: Generation of the consumer group in which they were assigned; -1 before the first assignment.
         rebalancing: The group is dealing out its partitions.
-        settling_since: Monotonic time since which an assignment waits to be settled; ``None`` if none does.
+        reconciling_since: Monotonic time since which an assignment is being reconciled; ``None`` if none is.
         beat: Monotonic time of the event loop's last beat.
         answered: Monotonic time of the broker's last answer; ``None`` before the first.
     """
@@ -64,7 +64,7 @@ class WorkerStatus:
     total_partitions: int = 0
     generation: int = -1
     rebalancing: bool = False
-    settling_since: float | None = None
+    reconciling_since: float | None = None
     beat: float = field(default_factory=monotonic)
     answered: float | None = None
 

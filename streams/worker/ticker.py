@@ -16,63 +16,73 @@ from ...core.errors import BrokerUnreachable
 from ..processor import SOURCES
 from .exits import ExitCode, end_process
 from .log_offsets import LogOffsets, Place
-from .owned import OwnedPartition
 from .ownership import Ownership
+from .partition_loop import PartitionLoop
 from .settings import WorkerSettings
 from .status import WorkerStatus
 
 log = logging.getLogger(__name__)
 
 _ASK_S = 2.0
-"""Leaving takes as long as a question under way, and must take less than five seconds."""
+"""Stopping waits for a question under way, and must be done within ``stop_timeout_s`` (4 s)."""
 
 _BEAT_S = 0.5
+"""Far below ``stuck_s`` and ``watchdog_s``, which look for beats that are missing."""
 
 _PING_S = 1.0
-"""While nothing is owned, how often to ask the broker all the same, to know whether it answers."""
+"""How often the broker is asked while nothing is owned, just to know whether it answers: well below
+``broker_silent_s``."""
 
 _CUTS = 3
-"""So many answers in a row must say that a log ends before what was applied of it: a new leader may know less at first.
-"""
+"""Answers in a row that must say that a log ends before what was applied of it: right after an election a new leader
+may know of fewer records for a moment."""
+
+_ROUND_TRIP_S = 1.0
+"""Most that an ordinary answer takes; time beyond two ticks and this is a pause of the broker's."""
 
 
 class Ticker:
-    """Asks for the ends of all owned logs, one question per tick, and folds an empty batch where time has passed.
+    """Asks for the ends of all owned logs, one question per tick, then lets time pass on each partition.
 
     Args:
         settings: The worker's.
-        ownership: Whose partitions.
-        ends: Whom to ask.
-        status: Lag and the loop's beat go there.
+        ownership: Has the partitions.
+        log_offsets: Whom to ask.
+        status: Gets the lag and the event loop's beat.
         app: The Faust app, for its consumer.
     """
 
     def __init__(
-        self, settings: WorkerSettings, ownership: Ownership, ends: LogOffsets, status: WorkerStatus, app: faust.App
+        self,
+        settings: WorkerSettings,
+        ownership: Ownership,
+        log_offsets: LogOffsets,
+        status: WorkerStatus,
+        app: faust.App,
     ) -> None:
         self._settings = settings
         self._ownership = ownership
-        self._ends = ends
+        self._log_offsets = log_offsets
         self._status = status
         self._app = app
-        self._before: dict[int, tuple[OwnedPartition, float, int]] = {}
+        self._before: dict[int, tuple[PartitionLoop, float, int]] = {}
         self._cuts: dict[Place, int] = {}
 
     async def beat(self) -> None:
-        """Show that the event loop turns, for ever."""
+        """Show in the status that the event loop turns. Never returns."""
         while True:
             self._status.beat = time.monotonic()
             self._status.rebalancing = bool(self._app.rebalancing)
             await asyncio.sleep(_BEAT_S)
 
     async def run(self) -> None:
-        """Tick for ever."""
+        """Tick. Never returns."""
         while True:
             await asyncio.sleep(self._settings.tick_s)
             await self.tick()
 
     async def tick(self) -> None:
-        """One question, and what follows from the answer."""
+        """Ask one question, and note what follows from the answer."""
         topic = self._settings.broker.topic
         owned = {n: o for n, o in self._ownership.owned.items() if n in self._status.partitions}
         now_ms = time.time_ns() // 1_000_000
@@ -92,7 +102,7 @@ class Ticker:
     async def _ask(self, places: Iterable[Place]) -> dict[Place, int] | None:
         """The ends of logs; ``None`` where the broker does not answer."""
         try:
-            ends = await asyncio.to_thread(self._ends.committed_ends, places, _ASK_S)
+            ends = await asyncio.to_thread(self._log_offsets.committed_ends, places, _ASK_S)
         except BrokerUnreachable as error:
             log.warning("time stands still: %s", error)
             return None
@@ -100,7 +110,10 @@ class Ticker:
         return ends
 
     def _look_for_cuts(self, applied: dict[Place, int], ends: dict[Place, int]) -> None:
-        """A log that ends before what was applied was cut, or its topic recreated: new records would look applied."""
+        """End where a log was cut or its topic recreated.
+
+        It ends before what was applied, so new records would look applied already.
+        """
         self._cuts = {place: self._cuts.get(place, 0) + 1 for place, offset in applied.items() if ends[place] < offset}
         for place, times in self._cuts.items():
             if times >= _CUTS:
@@ -110,7 +123,7 @@ class Ticker:
                     ExitCode.RESTART,
                 )
 
-    def _note(self, owned: OwnedPartition, ends: dict[str, int], now_ms: int) -> None:
+    def _note(self, owned: PartitionLoop, ends: dict[str, int], now_ms: int) -> None:
         status = owned.status
         lag = 0
         for source, end in ends.items():
@@ -121,28 +134,28 @@ class Ticker:
                 owned.read_to_ms[source] = now_ms
         status.ends, status.lag = ends, lag
         status.read_to_ms = min(owned.read_to_ms.get(source, 0) for source in SOURCES)
-        self._watch(owned)
+        self._count_stuck(owned)
         owned.let_time_pass()
 
     def _missing(self, tp: TP, applied: int, end: int) -> int:
-        """How much before the end is neither applied nor passed: 0 where the source was read to its end."""
+        """Offsets before the end that are still to be applied; 0 where the source was read to its end."""
         if applied >= end:
             return 0
         consumer = self._app.consumer
         read = consumer.positions.get(tp)
         if read is not None and applied >= read.reached and read.position > applied:
-            # What lies between was markers and aborted records, of which a consumer gets none.
+            # Between the two were only markers and aborted records, which a consumer never gets.
             applied = read.position
         if applied < end:
             consumer.positions_wanted.add(tp)
         return max(end - applied, 0)
 
-    def _watch(self, owned: OwnedPartition) -> None:
-        """Count for how long there was lag and nothing applied, by answers of the broker: its pauses do not count."""
+    def _count_stuck(self, owned: PartitionLoop) -> None:
+        """Count for how long there was lag and nothing was applied. Pauses of the broker do not count."""
         now, applied = time.monotonic(), sum(owned.status.applied.values())
         before = self._before.get(owned.number)
         self._before[owned.number] = (owned, now, applied)
         if not owned.status.lag or before is None or before[0] is not owned or before[2] != applied:
             owned.status.stuck_s = 0.0
         else:
-            owned.status.stuck_s += min(now - before[1], 2 * self._settings.tick_s + 1.0)
+            owned.status.stuck_s += min(now - before[1], 2 * self._settings.tick_s + _ROUND_TRIP_S)

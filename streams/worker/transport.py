@@ -19,18 +19,19 @@ from faust.types import TP
 from .settings import WorkerSettings
 
 POLL_S = 0.25
-"""A fetch that brings nothing returns after this, at Faust's 1 s the end of a log behind a marker is seen late."""
+"""A fetch that brings nothing returns after this. At Faust's 1 s it took that long to see that a log which ends in a
+marker was read to its end."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """What one fetch brought of one source partition: a record to Faust, which would take 65 µs for each of ours.
+    """What one fetch brought of one source partition. Faust handles it as one record: each costs it 65 µs.
 
     Attributes:
         topic: Full name of the topic.
         partition: Its partition.
-        after: The offset that the read position had reached before the first record. Where it is beyond what is
-            applied, Faust has dropped a batch on the way: a gap in the offsets alone would look like a marker.
+        after: The read position before the first record. Where it is beyond what is applied, Faust has dropped a batch
+            on the way; a gap in the offsets alone would look like a marker.
         records: aiokafka's records, in the order of offsets.
     """
 
@@ -63,9 +64,9 @@ class Batches:
     """Faust's scheduler of fetched records (setting ``ConsumerScheduler``): one batch per source partition.
 
     Attributes:
-        reached: Per source partition the offset behind the last record that was handed out, from where reading was
-            told to begin. A partition that is not in it was assigned, but not yet told: what is fetched of it could
-            begin anywhere, and is thrown away.
+        reached: Per source partition the offset behind the last record that was handed out; at first, where reading
+            begins. A partition that is not in it is assigned, but :meth:`Consumer.read_from` has not said where to
+            begin: what is fetched of it could begin anywhere, and is dropped.
     """
 
     def __init__(self) -> None:
@@ -81,16 +82,16 @@ class Batches:
         return iter(batches)
 
 
-class Settles(Protocol):
+class Reconciles(Protocol):
     """Who decides where reading begins: the ownership."""
 
-    async def settle(self) -> Mapping[TP, int]:
-        """Own what is assigned, and no more; the offsets to read from."""
+    async def reconcile(self) -> Mapping[TP, int]:
+        """Own what is assigned, and no more; return the offsets to read from."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadPosition:
-    """How far a source partition was read at some moment: markers and aborted records are passed without a record.
+    """How far a source partition was read at some moment. It moves past markers and aborted records, too.
 
     Attributes:
         position: The consumer's next offset.
@@ -108,7 +109,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's
         super().__init__(*args, **kwargs)
-        self.ownership: Settles = self.transport.ownership
+        self.ownership: Reconciles = self.transport.ownership
         self.positions: dict[TP, ReadPosition] = {}
         self.positions_wanted: set[TP] = set()
 
@@ -118,32 +119,32 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Called by Faust for all assigned partitions at every rebalance, before any event flows.
 
-        Faust gives up waiting when the next rebalance begins. The work must go on to its end all the same: half
+        When the next rebalance begins, Faust stops waiting for this. The work must still go on to its end: half
         restored partitions would be neither owned nor dropped.
         """
-        settled: Mapping[TP, int] = await asyncio.shield(asyncio.ensure_future(self.ownership.settle()))
-        return settled
+        offsets: Mapping[TP, int] = await asyncio.shield(asyncio.ensure_future(self.ownership.reconcile()))
+        return offsets
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - Faust's
-        """One message per source partition and fetch; then, where asked for, the positions: no fetch is under way."""
+        """One message per source partition and fetch. Then, with no fetch under way, the positions that are wanted."""
         async for tp, message in super().getmany(min(timeout, POLL_S)):
             yield tp, message
         while self.positions_wanted:
             tp = self.positions_wanted.pop()
-            # Unassigned meanwhile, or not known yet: whoever asked will ask again.
+            # Unassigned meanwhile, or not known yet: the ticker will ask again.
             with contextlib.suppress(IllegalStateError, TimeoutError):
                 position = await asyncio.wait_for(self.position(tp), POLL_S)
                 self.positions[tp] = ReadPosition(position, self.scheduler.reached.get(tp, 0))
 
     def forget_positions(self) -> None:
-        """A new assignment: hand out nothing more until :meth:`read_from` has been told where to begin."""
+        """A new assignment: hand out nothing until :meth:`read_from` has said where to begin."""
         self.scheduler.reached.clear()
         self.positions.clear()
 
     async def read_from(self, offsets: Mapping[TP, int]) -> None:
-        """Send the consumer to these offsets, in one step. Only while Faust's flow is stopped.
+        """Seek to these offsets, in one step. Only while Faust's flow is stopped.
 
-        With a fetch under way, one from before could be taken for one from after.
+        Else what a fetch from before the seek brings could be taken for what comes after it.
         """
         await self.seek_wait(offsets)
         for tp, offset in offsets.items():
@@ -157,10 +158,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     mundane_level = "debug"
 
     def _create_worker_consumer(self, transport: "Transport") -> AIOKafkaConsumer:
-        """The private override. As Faust's, but for ``isolation_level``, ``fetch_max_wait_ms`` and the assignor.
+        """Overrides Faust's; differs in ``isolation_level``, ``fetch_max_wait_ms`` and the assignor.
 
-        Faust reads uncommitted records unless it writes transactions itself, and an app's aborted events would be
-        learned. Its assignor is always used: it alone gives the sources of a partition to one worker.
+        Unless it writes transactions itself, Faust reads uncommitted records: an app's aborted events would be learned.
+        Faust's own assignor is always used: it alone gives all sources of a partition to one worker.
         """
         conf = self.app.conf
         self._assignor = self.app.assignor
@@ -199,7 +200,7 @@ class Transport(driver.Transport):  # type: ignore[misc]
 
     Consumer = Consumer
 
-    def __init__(self, app: faust.App, settings: WorkerSettings, ownership: Settles) -> None:
+    def __init__(self, app: faust.App, settings: WorkerSettings, ownership: Reconciles) -> None:
         super().__init__(app.conf.broker_consumer, app)
         self.settings = settings
         self.ownership = ownership

@@ -1,4 +1,4 @@
-"""Ends a worker that holds partitions and gets nowhere: silent, it would keep them from those who could."""
+"""Ends a worker that holds partitions but gets nowhere: it would keep them from workers that could go on."""
 
 import threading
 from time import monotonic
@@ -8,12 +8,13 @@ from .settings import WorkerSettings
 from .status import WorkerStatus
 
 _LOOK_S = 0.5
+"""Far below ``watchdog_s``, so that the count of looks is a measure of time."""
 
 
 class Watchdog(threading.Thread):
     """A thread of its own, because what it watches is the event loop.
 
-    It counts its own looks, not the clock: a process that was stopped and goes on must not be ended for the pause.
+    Time is counted in its own looks, not by the clock: a process that was stopped for a while is not ended for that.
 
     Args:
         settings: The worker's.
@@ -23,12 +24,12 @@ class Watchdog(threading.Thread):
     def __init__(self, settings: WorkerSettings, status: WorkerStatus) -> None:
         super().__init__(name="oppertune-watchdog", daemon=True)
         self._patience_s = settings.watchdog_s
-        self._settling_patience_s = settings.watchdog_s + settings.restore_timeout_s + settings.transaction_timeout_s
+        self._reconciling_patience_s = settings.watchdog_s + settings.restore_timeout_s + settings.transaction_timeout_s
         self._status = status
         self._leave = threading.Event()
 
     def run(self) -> None:
-        """Look twice a second, until asked to leave."""
+        """Look twice a second, until told to leave."""
         still_s, last_beat = 0.0, self._status.beat
         while not self._leave.wait(_LOOK_S):
             beat = self._status.beat
@@ -49,7 +50,7 @@ class Watchdog(threading.Thread):
                 return (
                     f"partition {number} has a lag of {partition.lag} and applied nothing for {partition.stuck_s:.0f} s"
                 )
-        since = self._status.settling_since
-        if since is not None and monotonic() - since > self._settling_patience_s:
-            return f"an assignment was not settled within {self._settling_patience_s:.0f} s"
+        since = self._status.reconciling_since
+        if since is not None and monotonic() - since > self._reconciling_patience_s:
+            return f"an assignment was not reconciled within {self._reconciling_patience_s:.0f} s"
         return None

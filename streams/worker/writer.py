@@ -1,15 +1,14 @@
-"""The transactional producer of one partition: it shuts older owners out, and writes a fold's effects all or not."""
+"""The transactional producer of one partition: it fences older owners, and writes all of a fold's effects or none."""
 
 from collections.abc import Callable, Iterator
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from ...core.deadline import Deadline
-from ...core.errors import BrokerUnreachable
+from ...core.errors import BrokerUnreachable, Fenced, Refused
 from ..broker import error_codes
 from ..broker.topics import LARGE_BYTES
 from ..processor import Effects
-from .exits import Fenced, Refused
 from .settings import WorkerSettings
 
 MAX_RECORD_BYTES = LARGE_BYTES + 64 * 1024
@@ -17,7 +16,10 @@ MAX_RECORD_BYTES = LARGE_BYTES + 64 * 1024
 refuse a large state record for ever: the same batch would be folded and refused again after every restart."""
 
 _STEP_S = 5.0
-"""One call into librdkafka takes at most this long, so that deadlines are looked at."""
+"""One call into librdkafka takes at most this long; between calls the deadline is looked at."""
+
+_FULL_QUEUE_S = 0.05
+"""How long to let librdkafka send when its queue is full, before handing over the next record."""
 
 _FENCED = frozenset(
     {
@@ -28,7 +30,7 @@ _FENCED = frozenset(
 )
 
 _SEE_ABORT = frozenset({error_codes.STATE, error_codes.FATAL})
-"""The producer is in an error state that produce() does not explain: aborting either repairs it or tells the cause."""
+"""The producer is in an error state whose cause produce() does not say: aborting either repairs it or says it."""
 
 Headers = list[tuple[str, str | bytes | None]]
 Record = tuple[str, bytes | None, bytes | None, Headers]
@@ -61,7 +63,7 @@ class PartitionWriter:
         )
 
     def open(self) -> None:
-        """Shut out whoever wrote this partition before, and abort what it left open.
+        """Fence whoever wrote this partition before, and abort what was left open.
 
         Raises:
             BrokerUnreachable: The broker did not answer within the time for restoring.
@@ -90,7 +92,7 @@ class PartitionWriter:
         1. Begin a transaction.
         2. Hand over every record, to this partition of its topic.
         3. Commit; where the broker only needs more time, ask again, until the transaction's own time is up.
-        4. Where the transaction failed but may be repeated: abort it, and begin again at 1 with the same effects.
+        4. Where the transaction failed but may be tried again: abort it, and go to 1 with the same effects.
 
         Raises:
             Fenced: Another worker has the partition.
@@ -119,7 +121,7 @@ class PartitionWriter:
                 return
 
     def close(self) -> None:
-        """Let go of the connections. An open transaction is left to the next owner, who aborts it."""
+        """Close the connections. An open transaction is left to the next owner, who aborts it."""
         self._producer.purge()
         del self._producer
 
@@ -151,7 +153,7 @@ class PartitionWriter:
             except BufferError as error:
                 if deadline.passed:
                     raise BrokerUnreachable(f"partition {self._partition}: records could not be handed over") from error
-                self._producer.poll(0.05)
+                self._producer.poll(_FULL_QUEUE_S)
             else:
                 return
 

@@ -1,4 +1,4 @@
-"""Each option repairs the weakness that it is for (spec §15, 14, 15, 32-37), and the default still has it."""
+"""Each option repairs the weakness of the original algorithm that it is for, and the default still has it."""
 
 import numpy as np
 import pytest

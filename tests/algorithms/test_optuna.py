@@ -94,7 +94,7 @@ def rounds_of(name):
     return 6 if name == "gp" else 26
 
 
-# ---- the original's faults (spec/original-algorithms.md, 15) ---------------------------------------------------------
+# ---- faults of the original library ----------------------------------------------------------------------------------
 
 
 def test_values_stay_with_their_parameters_whatever_the_order_of_the_names(name):  # fault 11

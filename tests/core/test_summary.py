@@ -24,16 +24,7 @@ def summarised(measurements: list[tuple[float, int]]) -> Summary:
 def merged(parts: list[Summary]) -> Summary:
     whole = Summary()
     for part in parts:
-        whole.merge(
-            count=part.count,
-            total=part.total,
-            squares=part.squares,
-            low=part.low,
-            high=part.high,
-            bins=part.bins,
-            negative=part.negative,
-            zeros=part.zeros,
-        )
+        whole.merge(part)
     return whole
 
 
@@ -42,8 +33,8 @@ def test_any_order_and_grouping_of_the_same_measurements_gives_the_same_summary(
     straight = summarised(measurements)
     shuffled = rng.sample(measurements, len(measurements))
     other = merged([summarised(part) for part in (shuffled[:split], shuffled[split:]) if part])
-    straight.settle()
-    other.settle()
+    straight.canonicalise()
+    other.canonicalise()
     assert other == straight
 
 
@@ -87,6 +78,19 @@ def test_mean_and_deviation_stay_inside_what_was_measured(measurements):
     summary = summarised(measurements)
     assert min(v for v, _ in measurements) <= summary.mean <= max(v for v, _ in measurements)
     assert 0 <= summary.std < math.inf
+
+
+WHOLE = st.lists(st.tuples(st.integers(-1000, 1000).map(float), st.integers(1, 1000)), max_size=60)
+"""Numbers whose products and sums are exact, whatever the order of multiplying."""
+
+
+@given(WHOLE, WHOLE, st.integers(1, 100))
+def test_merging_with_a_weight_is_adding_each_measurement_so_often(before, measurements, weight):
+    whole, expected = summarised(before), summarised([*before, *((value, n * weight) for value, n in measurements)])
+    whole.merge(summarised(measurements), weight)
+    whole.canonicalise()
+    expected.canonicalise()
+    assert whole == expected
 
 
 def test_an_empty_summary_has_no_figures():

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from oppertune.core import deadline
 from oppertune.core.errors import BrokerUnreachable
 from oppertune.streams.broker import BrokerSettings
 from oppertune.streams.worker import credentials
@@ -23,7 +24,7 @@ def _settings(url: str, secret: str = PASSWORD) -> BrokerSettings:
 
 def test_a_token_is_used_until_it_is_nearly_over(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(credentials, "monotonic", lambda: now[0])
+    monkeypatch.setattr(deadline, "monotonic", lambda: now[0])
     with token_server() as url:
         tokens = credentials.ClientCredentials(_settings(url), None)
         first = asyncio.run(tokens.token())

@@ -179,9 +179,9 @@ def _rewards(ledger: Ledger, bootstrap: str, prefix: str) -> None:
     count = total = squares = 0
     for states in ledger.states.values():
         for record in states.values():
-            summary = ((record or {}).get("open") or {}).get("metrics", {}).get("reward")
-            if summary:
-                count += summary["count"]
-                total += round(sum(summary["total"]))
-                squares += round(sum(summary["squares"]))
+            for request in (record or {}).get("arms", []):
+                if summary := request["metrics"].get("reward"):
+                    count += summary["count"]
+                    total += round(sum(summary["total"]))
+                    squares += round(sum(summary["squares"]))
     ledger.open = (count, total, squares)

@@ -12,11 +12,10 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from kafkas import free_port, wait_for
-from oppertune.core.errors import BrokerUnreachable
+from oppertune.core.errors import BrokerUnreachable, Refused
 from oppertune.streams.broker import BrokerSettings
 from oppertune.streams.processor import PartitionStatistics
 from oppertune.streams.worker import PartitionStatus, WorkerSettings, WorkerStatus
-from oppertune.streams.worker.exits import Refused
 from oppertune.streams.worker.health import SHOWN, WORDS, health, report
 from oppertune.streams.worker.log_offsets import LogOffsets
 from oppertune.streams.worker.pages import pages
@@ -67,9 +66,9 @@ def get(url: str, method: str = "GET") -> tuple[int, str]:
         ({"phase": "stopping", "beat": 0.0, "answered": 0.1}, "stopping", True, False, "asked to stop"),
         ({"generation": -1, "partitions": {}}, "rebalancing", True, False, "dealing out"),
         ({"rebalancing": True}, "rebalancing", True, False, "dealing out"),
-        ({"settling_since": NOW - 3}, "rebalancing", True, False, "restored, for 3 s"),
+        ({"reconciling_since": NOW - 3}, "rebalancing", True, False, "restored, for 3 s"),
         ({"answered": NOW - 8}, "broker_silent", True, False, "at kafka:9092 has not answered for 8 s"),
-        ({"answered": NOW - 8, "settling_since": NOW}, "broker_silent", True, False, "not answered"),
+        ({"answered": NOW - 8, "reconciling_since": NOW}, "broker_silent", True, False, "not answered"),
         ({"beat": NOW - 20}, "stuck", False, False, "the event loop has stood still for 20 s"),
         ({"beat": NOW - 20, "answered": NOW - 20}, "stuck", False, False, "the event loop"),
         (

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from oppertune.streams.broker import BrokerSettings
 from oppertune.streams.processor import Partition, PartitionStatistics
 from oppertune.streams.processor.statistics import ScopeStatistics, TunerStatistics
-from oppertune.streams.worker import PartitionStatus, WorkerSettings, WorkerStatus, metrics, owned
+from oppertune.streams.worker import PartitionStatus, WorkerSettings, WorkerStatus, metrics, partition_loop
 from oppertune.streams.worker.metrics import METRICS, registry
 from world import World, running, spec
 
@@ -83,7 +83,7 @@ def test_counters_count_since_the_partition_was_taken_over() -> None:
     world.play(1)
     world.measured(metrics={"reward": 1.0}, request_id="unknown")
     world.fold()
-    found = scrape(at(world, began=began, records=4, transactions=2, rounds={("checkout", "measured"): 1}))
+    found = scrape(at(world, initial_statistics=began, records=4, transactions=2, rounds={("checkout", "measured"): 1}))
     assert found["oppertune_dispositions_total"]["applied", "0"] == 3
     assert found["oppertune_dispositions_total"]["dead_letter", "0"] == 1
     assert found["oppertune_records_total"] == {("0",): 4}
@@ -98,7 +98,7 @@ def test_lost_records_are_counted() -> None:
     began = world.partition.statistics()
     record = world.measured()._replace(offset=7)
     world.commit(world.partition.fold([record], read_to_end_ms={}, log_starts={"metrics": 5}))
-    assert scrape(at(world, began=began))["oppertune_lost_records_total"] == {("0",): 5}
+    assert scrape(at(world, initial_statistics=began))["oppertune_lost_records_total"] == {("0",): 5}
 
 
 def test_a_tuner_shows_its_instances_rewards_target_and_condition() -> None:
@@ -184,7 +184,7 @@ def test_closed_rounds_are_counted_and_metrics_that_missed_theirs_are_not() -> N
     world.send("metrics", late)
     missed = world.fold()
     assert missed.rounds, "it is told of, as a late one"
-    counts = owned._with_rounds({("b", "failed"): 2}, [*closed.rounds, *missed.rounds])
+    counts = partition_loop._with_rounds({("b", "failed"): 2}, [*closed.rounds, *missed.rounds])
     assert counts == {("b", "failed"): 2, ("checkout", "measured"): 1}
 
 
@@ -202,9 +202,9 @@ def test_statistics_are_gathered_less_often_where_that_takes_long(monkeypatch: p
             clock[0] += takes_s.pop()
             return PartitionStatistics()
 
-    one = object.__new__(owned.OwnedPartition)
+    one = object.__new__(partition_loop.PartitionLoop)
     one._partition, one._first, one.status = Slow(), {}, PartitionStatus(applied={})
-    monkeypatch.setattr(owned.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(partition_loop.time, "monotonic", lambda: clock[0])
     for pause_s in (1.0, 25.0):
         one.gather_statistics()
         assert one._gather_at - clock[0] == pytest.approx(pause_s)

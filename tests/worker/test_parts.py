@@ -12,13 +12,23 @@ from faust.types import TP
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from oppertune.core.deadline import Deadline
-from oppertune.core.errors import BrokerUnreachable, TopicsInvalid
+from oppertune.core.errors import BrokerUnreachable, Fenced, TopicsInvalid
 from oppertune.streams.broker import BrokerSettings
 from oppertune.streams.processor import SOURCES, Effects, Partition, PartitionStatistics, Received
-from oppertune.streams.worker import WorkerSettings, WorkerStatus, owned, ownership, run, ticker, watchdog, writer
-from oppertune.streams.worker.exits import ExitCode, Fenced
+from oppertune.streams.worker import (
+    WorkerSettings,
+    WorkerStatus,
+    ownership,
+    partition_loop,
+    run,
+    ticker,
+    watchdog,
+    writer,
+)
+from oppertune.streams.worker.checks import Topics
+from oppertune.streams.worker.exits import ExitCode
 from oppertune.streams.worker.logs import RateLimit
-from oppertune.streams.worker.ownership import Ownership, Topics, ranges
+from oppertune.streams.worker.ownership import Ownership, ranges
 from oppertune.streams.worker.status import PartitionStatus
 from oppertune.streams.worker.ticker import Ticker
 from oppertune.streams.worker.transport import Batch, Batches, ReadPosition
@@ -44,7 +54,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[Ended]:
         ended.append(Ended(reason, code))
         raise ended[-1]
 
-    for module in (owned, ownership, ticker, watchdog):
+    for module in (partition_loop, ownership, ticker, watchdog):
         monkeypatch.setattr(module, "end_process", end)
     return ended
 
@@ -117,7 +127,7 @@ class FakeEnds:
 
 
 def own(partition: FakePartition, writer_: Any = None, fenced: Any = None) -> Any:
-    return owned.OwnedPartition(
+    return partition_loop.PartitionLoop(
         0, SETTINGS, partition, writer_ or FakeWriter(), FakeEnds(), on_fenced=fenced or (lambda _: None)
     )
 
@@ -287,18 +297,18 @@ def test_new_partitions_are_restored_kept_ones_go_on_from_memory_and_lost_ones_a
 ) -> None:
     async def scenario() -> None:
         group = Group(monkeypatch, 0, 1)
-        await group.ownership.settle()
+        await group.ownership.reconcile()
         assert group.restored == [0, 1]
         group.partitions[1].next["metrics"] = 40
         group.ends.at[METRICS.topic, 1] = 40
         group.assign(1, 2, generation=2)
-        offsets = await group.ownership.settle()
+        offsets = await group.ownership.reconcile()
         assert group.restored == [0, 1, 2]
         assert set(group.status.partitions) == {1, 2}
         assert offsets[TP("p.metrics", 1)] == 40
-        assert await group.ownership.settle() == offsets, "asked twice for one assignment"
+        assert await group.ownership.reconcile() == offsets, "asked twice for one assignment"
         group.assign(generation=3)
-        assert await group.ownership.settle() == {}
+        assert await group.ownership.reconcile() == {}
         assert not group.ownership.owned
         await group.ownership.release()
 
@@ -308,9 +318,9 @@ def test_new_partitions_are_restored_kept_ones_go_on_from_memory_and_lost_ones_a
 def test_after_a_generation_that_was_missed_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         group = Group(monkeypatch, 0)
-        await group.ownership.settle()
+        await group.ownership.reconcile()
         group.assign(0, generation=3)
-        await group.ownership.settle()
+        await group.ownership.reconcile()
         assert group.restored == [0, 0]
         await group.ownership.release()
 
@@ -323,7 +333,7 @@ def test_reading_begins_at_the_logs_beginning_where_nothing_was_applied(monkeypa
         partition = group.partitions[0] = FakePartition()
         partition.next["metrics"] = None
         group.ends.at["p.metrics", 0] = 9
-        offsets = await group.ownership.settle()
+        offsets = await group.ownership.reconcile()
         assert offsets[METRICS] == 7
         assert partition.next["metrics"] == 7
         await group.ownership.release()
@@ -337,7 +347,7 @@ def test_a_partition_of_which_another_worker_reads_a_source_is_refused(
     async def scenario() -> None:
         group = Group(monkeypatch, 0)
         group.consumer.assigned.remove(METRICS)
-        await group.ownership.settle()
+        await group.ownership.reconcile()
 
     with pytest.raises(Ended):
         asyncio.run(scenario())
@@ -350,7 +360,7 @@ def test_a_log_that_ends_before_what_was_applied_is_refused(monkeypatch: pytest.
         group = Group(monkeypatch, 0)
         group.partitions[0] = FakePartition()
         group.partitions[0].next["metrics"] = 5
-        await group.ownership.settle()
+        await group.ownership.reconcile()
 
     with pytest.raises(Ended):
         asyncio.run(scenario())
@@ -358,7 +368,7 @@ def test_a_log_that_ends_before_what_was_applied_is_refused(monkeypatch: pytest.
     assert "applied up to 5" in str(ends[0])
 
 
-def test_an_assignment_that_changes_while_partitions_are_restored_is_settled_again(
+def test_an_assignment_that_changes_while_partitions_are_restored_is_reconciled_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario() -> None:
@@ -370,7 +380,7 @@ def test_an_assignment_that_changes_while_partitions_are_restored_is_settled_aga
             return plain(number)
 
         group.ownership._restore = restore
-        await group.ownership.settle()
+        await group.ownership.reconcile()
         assert set(group.ownership.owned) == {1}
         assert len(group.consumer.read) == 1
         await group.ownership.release()
@@ -381,7 +391,7 @@ def test_an_assignment_that_changes_while_partitions_are_restored_is_settled_aga
 def test_batches_of_an_earlier_generation_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         group = Group(monkeypatch, 0)
-        await group.ownership.settle()
+        await group.ownership.reconcile()
         await group.ownership.put(batch(0, 0), generation=0)
         await group.ownership.put(batch(0, 0), generation=1)
         await until(lambda: group.partitions[0].folds)
@@ -399,7 +409,7 @@ def test_fenced_while_still_assigned_ends_the_process_but_not_once_the_group_has
 ) -> None:
     async def scenario() -> None:
         group = Group(monkeypatch, 0)
-        await group.ownership.settle()
+        await group.ownership.reconcile()
         group.app.rebalancing = rebalancing
         group.app.consumer_generation_id = generation
         with pytest.raises(Ended) if ends_it else contextlib.nullcontext():
@@ -515,21 +525,21 @@ def test_a_log_that_is_cut_while_it_is_read_ends_the_process(ends: list[Ended]) 
 
 
 @pytest.mark.parametrize(
-    ("still_s", "stuck_s", "settling_s", "said"),
+    ("still_s", "stuck_s", "reconciling_s", "said"),
     [
         (0, 0, None, None),
         (61, 0, None, "stood still"),
         (0, 61, None, "applied nothing"),
         (0, 0, 1, None),
-        (0, 0, 1000, "not settled"),
+        (0, 0, 1000, "not reconciled"),
     ],
 )
 def test_the_watchdog_says_what_is_wrong(
-    still_s: float, stuck_s: float, settling_s: float | None, said: str | None
+    still_s: float, stuck_s: float, reconciling_s: float | None, said: str | None
 ) -> None:
     status = WorkerStatus()
     status.partitions[0] = PartitionStatus(applied={}, lag=3, stuck_s=stuck_s)
-    status.settling_since = None if settling_s is None else time.monotonic() - settling_s
+    status.reconciling_since = None if reconciling_s is None else time.monotonic() - reconciling_s
     reason = watchdog.Watchdog(SETTINGS, status)._reason(still_s)
     assert (reason is None) if said is None else (said in str(reason))
 

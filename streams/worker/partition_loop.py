@@ -1,4 +1,4 @@
-"""One owned partition: batches come in, are folded in a thread, and each fold is one transaction."""
+"""The loop of one owned partition: batches come in, are folded in a thread, and each fold is one transaction."""
 
 import asyncio
 import logging
@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 
-from ...core.errors import BrokerUnreachable
+from ...core.errors import BrokerUnreachable, Fenced
 from ..processor import SOURCES, Effects, Partition, Received
-from .exits import ExitCode, Fenced, end_process
+from .exits import ExitCode, end_process
 from .log_offsets import LogOffsets
 from .metrics import transaction_seconds
 from .settings import WorkerSettings
@@ -21,31 +21,32 @@ from .writer import PartitionWriter
 log = logging.getLogger(__name__)
 
 _ASK_S = 10.0
-"""For the beginning of a log, asked where offsets are missing."""
+"""For the beginnings of logs, which are asked for where offsets are missing. A broker whose leader moves answers within
+seconds; one that does not answer ends the process with all its other partitions, so this is generous."""
 
 _GATHER_S = 1.0
-"""How old the processor's statistics in the status may be; gathering them goes through all tuners."""
+"""Age at which the processor's statistics in the status are gathered anew: often enough for Prometheus, which comes
+every few seconds. Gathering goes through all tuners."""
 
 _GATHER_SHARE = 0.02
-"""Of the time, at most, goes into gathering them: with very many tuners they may be older."""
+"""The largest share of the time that may go into gathering: with very many tuners they are gathered less often."""
 
 _one_at_a_time = threading.Lock()
-"""Folds are pure Python: in several threads at once they would only take the interpreter from each other, while one
-at a time the others' transactions go on beside it."""
+"""Folds are pure Python: several at once would only take the interpreter from each other. While one folds, the other
+partitions' transactions go on."""
 
 
-class OwnedPartition:
-    """A restored partition, its writer, and what waits to be folded.
+class PartitionLoop:
+    """Folds one restored partition's batches, one after another.
 
-    Only its own task folds, so batches are applied one after another; ``lock`` is held meanwhile, and whoever needs
-    the partition at rest takes it.
+    Only its own task folds. It holds ``lock`` meanwhile: whoever needs the partition at rest takes the lock.
 
     Args:
         number: The partition.
         settings: The worker's.
         partition: The restored state.
         writer: Open.
-        ends: To ask where a log begins.
+        log_offsets: To ask where a log begins.
         on_fenced: Called when another worker has shut this one out.
     """
 
@@ -55,7 +56,7 @@ class OwnedPartition:
         settings: WorkerSettings,
         partition: Partition,
         writer: PartitionWriter,
-        ends: LogOffsets,
+        log_offsets: LogOffsets,
         *,
         on_fenced: Callable[[Fenced], None],
     ) -> None:
@@ -67,7 +68,7 @@ class OwnedPartition:
         self._settings = settings
         self._partition = partition
         self._writer = writer
-        self._ends = ends
+        self._log_offsets = log_offsets
         self._on_fenced = on_fenced
         self._sources = {settings.broker.topic(source): source for source in SOURCES}
         self._first: dict[str, int] = {}
@@ -82,11 +83,11 @@ class OwnedPartition:
     # -- offsets
 
     def unknown_beginnings(self) -> list[str]:
-        """Sources of which nothing was ever applied, and whose beginning was not told yet."""
+        """Sources of which nothing was ever applied, and whose first offset :meth:`begin` was not given yet."""
         return [s for s, offset in self._partition.next_offsets().items() if offset is None and s not in self._first]
 
     def begin(self, first_offsets: Mapping[str, int]) -> None:
-        """Tell where the logs of such sources begin."""
+        """Take the first offsets of the sources that :meth:`unknown_beginnings` named."""
         self._first.update(first_offsets)
         self._partition.begin(first_offsets)
 
@@ -108,7 +109,7 @@ class OwnedPartition:
             self._work.set()
 
     def forget_waiting(self) -> None:
-        """Throw away what is queued: reading begins again behind what is applied."""
+        """Drop what is queued: reading begins again behind what is applied."""
         self._take_waiting()
 
     def let_time_pass(self) -> None:
@@ -147,12 +148,14 @@ class OwnedPartition:
         return batches
 
     def _apply(self, batches: Sequence[Batch]) -> None:
-        """Fold batches and commit what they came to. In a thread; a fault of ours ends the process.
+        """Fold batches and commit their effects. In a thread; a fault of ours ends the process.
 
         1. Take the records that follow on what is applied.
-        2. Where offsets are missing, ask where the log begins now: it tells deleted records from markers.
+        2. Where offsets are missing, ask where the log begins now: what is missing before it was deleted, the rest are
+           markers.
         3. Fold.
-        4. Commit the effects in one transaction. Nothing to write: nothing changed.
+        4. Commit the effects in one transaction; without effects nothing has changed.
+        5. Note it in the status.
         """
         try:
             # 1.
@@ -173,6 +176,7 @@ class OwnedPartition:
         except Exception as error:  # what is folded but not committed must not live on
             log.exception("partition %d", self.number)
             end_process(f"partition {self.number}: {type(error).__name__}: {error}", ExitCode.FAULT)
+        # 5.
         self._note(len(records), effects)
 
     def _fold(self, records: Sequence[Received], log_starts: Mapping[str, int]) -> Effects:
@@ -188,7 +192,7 @@ class OwnedPartition:
         """The records to fold, and the sources of which offsets are missing before or among them.
 
         Reading begins where applying ended, so each batch must follow on the one before. Where it does not, Faust has
-        dropped one on the way; the records would be taken for markers, and lost without a word.
+        dropped one on the way: its records would be taken for markers, and lost unnoticed.
         """
         received: list[Received] = []
         gaps: set[str] = set()
@@ -212,7 +216,7 @@ class OwnedPartition:
 
     def _starts(self, sources: set[str]) -> dict[str, int]:
         places = {(self._settings.broker.topic(source), self.number): source for source in sources}
-        starts = {places[place]: start for place, start in self._ends.starts(places, _ASK_S).items()}
+        starts = {places[place]: start for place, start in self._log_offsets.starts(places, _ASK_S).items()}
         for source, applied in self.next_offsets().items():
             if starts.get(source, 0) > applied:
                 log.error(
@@ -238,12 +242,12 @@ class OwnedPartition:
             self.gather_statistics()
 
     def gather_statistics(self) -> None:
-        """Bring the processor's own statistics into the status. Only while at rest, or by the one who folds."""
+        """Bring the processor's own statistics into the status. Only while at rest, or by the thread that folds."""
         began = time.monotonic()
         self.status.applied = self.next_offsets()
         statistics = self.status.statistics = self._partition.statistics(self.status.read_to_ms)
-        if self.status.began is None:
-            self.status.began = statistics
+        if self.status.initial_statistics is None:
+            self.status.initial_statistics = statistics
         self.status.rounds = {k: n for k, n in self.status.rounds.items() if k[0] in statistics.tuners}
         now = time.monotonic()
         self._gather_at = now + max(_GATHER_S, (now - began) / _GATHER_SHARE)
@@ -256,6 +260,6 @@ def _with_rounds(
     counts = dict(before)
     for tuner, value in records:
         record = orjson.loads(value)
-        if record.get("kind") is not None:  # else it tells of metrics that missed their round
+        if record.get("kind") is not None:  # without a kind it is about metrics that missed their round
             counts[tuner, record["outcome"]] = counts.get((tuner, record["outcome"]), 0) + 1
     return counts
