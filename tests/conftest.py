@@ -1,10 +1,13 @@
 """Fixtures that several folders share: brokers in the order of the design, and a seed that is printed."""
 
+import fcntl
+import json
 import os
 import random
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,8 +19,16 @@ from oppertune.core.errors import OppertuneError
 from oppertune.streams.broker import BrokerSettings, EmbeddedBroker, create_topics, delete_topics
 
 GIVEN_SEED = os.environ.get("OPPERTUNE_TEST_SEED")
-SEED = int(GIVEN_SEED or random.randrange(2**32))
+# Drawn by the first process of a run, and inherited by those that it starts: all must shuffle alike.
+SEED = int(GIVEN_SEED or os.environ.setdefault("OPPERTUNE_TEST_DRAWN_SEED", str(random.randrange(2**32))))
 _REPEAT = f"seed: {SEED} (repeat with OPPERTUNE_TEST_SEED={SEED})"
+
+_RUN = "OPPERTUNE_TEST_RUN"
+"""Names a folder that all processes of a run share: locks, and where the real Kafka is."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests marked long, too")
 
 
 @pytest.hookimpl(tryfirst=True)  # before Hypothesis looks for its seed
@@ -27,6 +38,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = GIVEN_SEED
     # Like Ctrl-C: fixtures end their brokers. By default SIGTERM (CI, timeout) would leave them running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if _RUN not in os.environ:
+        os.environ[_RUN] = tempfile.mkdtemp(prefix="oppertune-tests-")
+        config.add_cleanup(_end_run)
+
+
+def _end_run() -> None:
+    folder = Path(os.environ.pop(_RUN))
+    if (running := folder / "kafka").exists():
+        LocalKafka.end(json.loads(running.read_text()))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_report_header() -> str:
@@ -36,6 +57,41 @@ def pytest_report_header() -> str:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if terminalreporter.stats.keys() & {"failed", "error"}:
         terminalreporter.write_line(_REPEAT)  # the header is not shown with -q
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The tests of a module run in one process, so that what they share is made once; unless they share nothing."""
+    if item.get_closest_marker("spread") is None:
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest brings those together that share a fixture's parameter
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Modules in any order, and the tests of each; without ``--long``, not what takes long."""
+    if not config.getoption("--long"):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+    modules: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        modules.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    order = random.Random(SEED)
+    names = sorted(modules)
+    order.shuffle(names)
+    for name in names:
+        order.shuffle(modules[name])
+    items[:] = [item for name in names for item in modules[name]]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # waiting for the machine is no part of a test's time
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test that is marked ``alone`` waits until no other runs, and none begins beside it."""
+    folder = Path(os.environ[_RUN])
+    with (folder / "turnstile").open("w") as turnstile, (folder / "machine").open("w") as machine:
+        fcntl.flock(turnstile, fcntl.LOCK_EX)  # held while an ``alone`` test waits, so that it need not wait for ever
+        fcntl.flock(machine, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+        return (yield)
 
 
 @pytest.fixture
@@ -50,13 +106,20 @@ def kafka() -> Iterator[str]:
         yield given
         return
     if command := _local_command():
-        broker = LocalKafka(command)
-        try:
-            yield broker.start().bootstrap
-        finally:
-            broker.close()
+        yield _one_for_all_processes(command)
         return
     yield from _in_a_container()
+
+
+def _one_for_all_processes(command: Path) -> str:
+    """The run's broker; the first process that needs it starts it, and the one that began the run ends it."""
+    folder = Path(os.environ[_RUN])
+    with (folder / "kafka.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        running = folder / "kafka"
+        if not running.exists():
+            running.write_text(json.dumps(LocalKafka(command).start().handle()))
+        return str(json.loads(running.read_text())["bootstrap"])
 
 
 def _local_command() -> Path | None:

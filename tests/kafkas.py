@@ -9,7 +9,8 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -108,6 +109,17 @@ class LocalKafka:
         if self._process is not None and self._process.poll() is None:
             self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def handle(self) -> dict[str, str | int]:
+        """What another process needs to use the broker, and to :meth:`end` it."""
+        return {"bootstrap": self.bootstrap, "pid": self.pid, "folder": str(self._folder)}
+
+    @staticmethod
+    def end(handle: Mapping[str, str | int]) -> None:
+        """End a broker that another process has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(int(handle["pid"]), signal.SIGKILL)
+        shutil.rmtree(str(handle["folder"]), ignore_errors=True)
 
 
 def run_kafka() -> Path | None:

@@ -16,6 +16,8 @@ from oppertune.streams.client.event_builder import Event
 
 from .conftest import TUNER, Topics, arm, until_values
 
+pytestmark = pytest.mark.spread
+
 
 class Door:
     """A port that leads to a broker while it is open; nobody gets round it, for the broker's address is told as its."""

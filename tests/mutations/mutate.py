@@ -10,6 +10,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,15 +94,26 @@ def copy_of(root: Path) -> Path:
 
 def pytest(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
     """Run tests in a copy until one fails: exit status and what was printed."""
-    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("OPPERTUNE_TEST_")}
+    environment = {**own, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [".venv/bin/python", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not long", *tests]
+    run = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
     try:
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-        )
+        output, _ = run.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
         return 1, "FAILED it hangs"
-    return done.returncode, done.stdout + done.stderr
+    finally:
+        with suppress(ProcessLookupError):  # what a test without its mechanism left running
+            os.killpg(run.pid, signal.SIGKILL)
+    return run.returncode, output
 
 
 def judge(mechanism: Mechanism, folder: Path) -> Verdict:

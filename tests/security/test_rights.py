@@ -9,12 +9,11 @@ import pytest
 from confluent_kafka.admin import AclOperation, ResourcePatternType, ResourceType
 
 from kafkas import unique_prefix, wait_for
-from oppertune.core.errors import BrokerUnreachable, TopicsInvalid
+from oppertune.core.errors import BrokerUnreachable, Refused, TopicsInvalid
 from oppertune.streams.broker import READ, WRITE, BrokerSettings, create_topics, missing_rights
 from oppertune.streams.client import TunerClient
 from oppertune.streams.worker import WorkerSettings
 from oppertune.streams.worker.checks import NEEDED, check
-from oppertune.streams.worker.exits import Refused
 from oppertune.streams.worker.writer import PartitionWriter
 from secured import PASSWORD, Right, SecuredKafka
 

@@ -17,7 +17,7 @@ from worker.fleet import Fleet
 from worker.ledger import Ledger, read, settled
 from worker.processes import SESSION_S, Worker
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.spread]
 
 MakeWorker = Callable[..., Worker]
 NEVER = 10**9
