@@ -111,6 +111,10 @@ def kafka() -> Iterator[str]:
     yield from _in_a_container()
 
 
+_started: list[LocalKafka] = []
+"""Held until the process ends, so that Python does not warn of a broker that runs on: others may still need it."""
+
+
 def _one_for_all_processes(command: Path) -> str:
     """The run's broker; the first process that needs it starts it, and the one that began the run ends it."""
     folder = Path(os.environ[_RUN])
@@ -118,7 +122,9 @@ def _one_for_all_processes(command: Path) -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)
         running = folder / "kafka"
         if not running.exists():
-            running.write_text(json.dumps(LocalKafka(command).start().handle()))
+            broker = LocalKafka(command).start()
+            _started.append(broker)
+            running.write_text(json.dumps(broker.handle()))
         return str(json.loads(running.read_text())["bootstrap"])
 
 

@@ -114,7 +114,6 @@ class Connection:
             partitions = self._partitions(self._consumer)
         except KafkaException as error:
             self._retry_pause = Deadline(RETRY_S)
-            self._refusal = ""
             if self._consumer is not None:
                 self._consumer.poll(0)  # where it was told why
             self._wrong(self._refusal or f"no broker answers at {self._settings.bootstrap}: {error.args[0].str()}")
@@ -280,6 +279,7 @@ class Connection:
     def _noticed(self, error: KafkaError) -> None:
         said = f"{self._settings.bootstrap}: {error.str()}"
         if refuses_us(error):
+            # Kept until we are let in: librdkafka tells the same refusal once, and then only that nobody answers.
             said = self._refusal = f"{said}. {login_remedy(error, self._settings)}"
         self._wrong(said)
 
@@ -330,7 +330,7 @@ class Connection:
             _log.warning("tuner %s: %s", self._tuner, problem)
 
     def _right(self) -> None:
-        self.problem = ""
+        self.problem = self._refusal = ""
 
 
 def _forbidden(error: KafkaError | None) -> bool:

@@ -6,9 +6,10 @@ import time
 from contextlib import suppress
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from kafkas import free_port, wait_for
-from oppertune.streams.broker import BrokerSettings, EmbeddedBroker
+from oppertune.streams.broker import BrokerSettings, EmbeddedBroker, error_codes
 from oppertune.streams.client import Status
 from oppertune.streams.client import connection as module
 from oppertune.streams.client.connection import Connection
@@ -243,3 +244,29 @@ def test_on_a_real_kafka_a_configuration_is_followed_and_measured(real, make):
     topics.publish_raw(None)
     wait_for(lambda: client.status is Status.DEFAULT, "the end of the tuner")
     topics.close()
+
+
+def test_a_refusal_is_told_until_the_client_is_let_in(monkeypatch):
+    """librdkafka tells the same refusal once, and from then on only that nobody answers."""
+
+    class Refusing:
+        def __init__(self, settings):
+            self._tell, self._told = settings["error_cb"], False
+
+        def list_topics(self, *_args, **_more):
+            raise KafkaException(KafkaError(error_codes.TRANSPORT, "no answer"))
+
+        def poll(self, _timeout_s):
+            if not self._told:
+                self._told = True
+                self._tell(KafkaError(error_codes.AUTHENTICATION, "Authentication failed"))
+
+    monkeypatch.setattr(module, "Consumer", Refusing)
+    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    settings = BrokerSettings(
+        "127.0.0.1:1", "p.", sasl_mechanism="PLAIN", sasl_username="u", sasl_password="p", tls=True
+    )
+    connection = Connection(settings, TUNER)
+    for _ in range(3):
+        connection.connect()
+        assert "OPPERTUNE_SASL_PASSWORD" in connection.problem

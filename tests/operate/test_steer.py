@@ -66,7 +66,8 @@ def shop(one_worker, tmp_path_factory):
 
         def rounds():
             for client in clients:
-                client.record("reward", client["pool"] / 100)
+                snapshot = client.snapshot()  # what is read and what is measured belong together
+                snapshot.record("reward", snapshot["pool"] / 100)
             return min(client.snapshot().round or 0 for client in clients) > 8
 
         wait_for(rounds, "eight rounds of each context", 25)
