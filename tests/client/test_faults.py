@@ -264,7 +264,7 @@ def test_a_refusal_is_told_until_the_client_is_let_in(monkeypatch):
     monkeypatch.setattr(module, "Consumer", Refusing)
     monkeypatch.setattr(module, "RETRY_S", 0.0)
     settings = BrokerSettings(
-        "127.0.0.1:1", "p.", sasl_mechanism="PLAIN", sasl_username="u", sasl_password="p", tls=True
+        "127.0.0.1:1", "p.", sasl_mechanism="PLAIN", sasl_username="u", sasl_password="p", security_protocol="SASL_SSL"
     )
     connection = Connection(settings, TUNER)
     for _ in range(3):
