@@ -37,7 +37,7 @@ def refused(bootstrap: str, timeout_s: float, **others: str) -> str:
     began = time.monotonic()
     with pytest.raises(BrokerUnreachable) as caught:
         require_broker(BrokerSettings(bootstrap=bootstrap, **others), timeout_s=timeout_s)
-    assert time.monotonic() - began < timeout_s + 1
+    assert time.monotonic() - began < 10 * timeout_s
     return str(caught.value)
 
 
@@ -83,7 +83,7 @@ def test_a_paused_broker_is_unreachable_and_a_killed_one_keeps_its_topics(privat
         began = time.monotonic()
         with pytest.raises(BrokerUnreachable, match="Is it running"):
             ask(settings, timeout_s=1)
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 10
     private_kafka.kill()
     private_kafka.start()
     assert topic_ids(settings) == before

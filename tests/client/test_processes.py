@@ -27,23 +27,18 @@ def python(code, *args, timeout=30):
 
 
 def test_the_client_is_light():
+    """Counted, for a busy machine makes any time long: benchmarks/client.py has the time that it takes."""
     code = """
-        import sys, time
-        began = time.process_time()  # other tests may keep the machine busy; benchmarks/client.py has the wall clock's
+        import sys
+        before = len(sys.modules)
         import oppertune.streams.client
-        took = time.process_time() - began
         heavy = {"faust", "aiokafka", "mode", "torch", "oppertune.algorithms", "oppertune.streams.worker",
                  "oppertune.streams.processor", "asyncio", "typer", "matplotlib"}
-        print(took, sorted(heavy & sys.modules.keys()))
+        print(len(sys.modules) - before, sorted(heavy & sys.modules.keys()))
     """
-    best = 1e9
-    for _ in range(8):
-        took, heavy = python(code).stdout.split(maxsplit=1)
-        assert heavy == "[]\n"
-        best = min(best, float(took))
-        if best < 0.4:
-            break
-    assert best < 0.4
+    modules, heavy = python(code).stdout.split(maxsplit=1)
+    assert heavy == "[]\n"
+    assert int(modules) < 500  # 327; Faust alone is as many again
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 says so of every such fork

@@ -112,13 +112,12 @@ class TestApply:
 
     def test_a_dry_run_asks_no_broker(self, call, written, monkeypatch):
         monkeypatch.setenv("OPPERTUNE_BOOTSTRAP", f"127.0.0.1:{free_port()}")
-        began = time.monotonic()
+        monkeypatch.setattr("oppertune.streams.operate.commands.verbs.require_broker", pytest.fail)
         assert one_line(call("tuner", "apply", written("dry"), "--dry-run", "--json").out) == {
             "tuner": "dry",
             "done": "validated",
             "incarnation": None,
         }
-        assert time.monotonic() - began < 2
 
     @pytest.mark.parametrize(
         ("changes", "problems"),
@@ -384,7 +383,7 @@ class TestABrokerThatIsNotThere:
         where = f"127.0.0.1:{free_port()}"
         began = time.monotonic()
         told = call("topics", "check", "-b", where)
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 50  # some 5 s
         assert told.code == ExitCode.UNREACHABLE
         assert where in told.err
         assert "--bootstrap or OPPERTUNE_BOOTSTRAP" in told.err
