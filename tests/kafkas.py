@@ -1,5 +1,6 @@
 """Real Kafka brokers for tests, found where there are any, and waiting for conditions."""
 
+import fcntl
 import os
 import random
 import shutil
@@ -12,13 +13,14 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import IO, Self, TypeVar
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 ROOT = Path(__file__).parents[1]
 T = TypeVar("T")
+_reserved: list[IO[str]] = []
 
 
 def wait_for(condition: Callable[[], T], what: str, deadline_s: float = 15.0, every_s: float = 0.02) -> T:
@@ -35,16 +37,32 @@ def free_port() -> int:
     """A port that nobody listens on, nor on the next one, which a local Kafka takes for itself.
 
     Below the range from which the kernel takes ports for outgoing connections, one of which could come in between.
+    While this process lives, no other test gets one of the two, here or in another process.
     """
     while True:
-        port = random.SystemRandom().randrange(15_000, 30_000)
+        port = random.SystemRandom().randrange(15_000, 30_000, 2)
         with socket.socket() as probe, socket.socket() as following:
             try:
                 probe.bind(("127.0.0.1", port))
                 following.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue
+        if reserve(port):
             return port
+
+
+def reserve(port: int) -> bool:
+    """Take a port for this process by a lock that the kernel releases at its end; whether nobody has it."""
+    folder = Path(tempfile.gettempdir(), f"oppertune-ports-{os.getuid()}")
+    folder.mkdir(exist_ok=True)
+    lock = (folder / str(port)).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return False
+    _reserved.append(lock)
+    return True
 
 
 def answers(bootstrap: str, timeout_s: float = 1.0) -> bool:
