@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Message
 from confluent_kafka.admin import AdminClient
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +30,13 @@ def wait_for(condition: Callable[[], T], what: str, deadline_s: float = 15.0, ev
         if time.monotonic() > end:
             raise AssertionError(f"waited {deadline_s:g} s in vain for {what}")
         time.sleep(every_s)
+    return value
+
+
+def value_of(message: Message) -> bytes:
+    """The value of a message that has one."""
+    value = message.value()
+    assert value is not None
     return value
 
 

@@ -19,6 +19,7 @@ from confluent_kafka.admin import (
     ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
+    UserScramCredentialAlteration,
     UserScramCredentialUpsertion,
 )
 from cryptography.hazmat.primitives.serialization import (
@@ -98,12 +99,15 @@ class SecuredKafka(LocalKafka):
         """Make users known."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         kind = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
-        made = [UserScramCredentialUpsertion(user, kind, PASSWORD.encode()) for user in users]
+        made: list[UserScramCredentialAlteration] = [
+            UserScramCredentialUpsertion(user, kind, PASSWORD.encode()) for user in users
+        ]
         for future in admin.alter_user_scram_credentials(made).values():
             future.result(10)
 
         def known() -> bool:
             described = admin.describe_user_scram_credentials(list(users))
+            assert isinstance(described, dict)  # one for each user who is named
             return all(future.result(5).scram_credential_infos for future in described.values())
 
         wait_for(known, "the users to be known")

@@ -11,13 +11,13 @@ whole = st.integers(-(2**40), 2**40)
 
 
 @st.composite
-def integers(draw):
+def integers(draw: st.DrawFn) -> Integer:
     low, step, n = draw(whole), draw(st.integers(1, 10**6)), draw(st.integers(0, 1000))
     return Integer("i", low + draw(st.integers(0, n)) * step, low, low + n * step, step)
 
 
 @st.composite
-def stepped_reals(draw):
+def stepped_reals(draw: st.DrawFn) -> Real:
     """What a person would write: a minimum and a step of few digits, and the maximum as they add up on paper."""
     digits = draw(st.integers(0, 6))
     step = Decimal(draw(st.integers(1, 9999))).scaleb(-digits)
@@ -27,19 +27,19 @@ def stepped_reals(draw):
 
 
 @st.composite
-def plain_reals(draw):
+def plain_reals(draw: st.DrawFn) -> Real:
     low, val, high = sorted(draw(finite) for _ in range(3))
     return Real("r", val, low, high)
 
 
 @st.composite
-def log_integers(draw):
+def log_integers(draw: st.DrawFn) -> Integer:
     low, val, high = sorted(draw(st.integers(1, 10**12)) for _ in range(3))
     return Integer("i", val, low, high, log=True)
 
 
 @st.composite
-def log_reals(draw):
+def log_reals(draw: st.DrawFn) -> Real:
     low, val, high = sorted(draw(st.floats(1e-9, 1e9)) for _ in range(3))
     return Real("r", val, low, high, log=True)
 

@@ -182,7 +182,7 @@ class World:
         return PartitionOffsets.from_bytes(self.state[OFFSETS_KEY])
 
     def dispositions(self, topic: str = "metrics") -> dict[str, int]:
-        return dict(self.offsets().sources[topic].dispositions)
+        return {str(name): count for name, count in self.offsets().sources[topic].dispositions.items()}
 
     def letter_reasons(self) -> list[str]:
         return [dict(letter.headers)["reason"].decode() for letter in self.letters]

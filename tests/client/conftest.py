@@ -9,7 +9,7 @@ import orjson
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
-from kafkas import wait_for
+from kafkas import value_of, wait_for
 from oppertune.core.values import Categorical, Integer
 from oppertune.schemas import ConfigRecord, ContextEvent, MetricEvent
 from oppertune.schemas.keys import partition_of, values_hash
@@ -101,9 +101,9 @@ class Topics:
             assert message.key() == TUNER.encode()
             assert message.partition() == partition_of(TUNER, self._partitions)
             if message.topic() == self.settings.topic("contexts"):
-                self.contexts.append(ContextEvent.from_bytes(message.value()))
+                self.contexts.append(ContextEvent.from_bytes(value_of(message)))
             else:
-                self.metrics.append(MetricEvent.from_bytes(message.value()))
+                self.metrics.append(MetricEvent.from_bytes(value_of(message)))
         return self
 
     def read_anew(self) -> None:

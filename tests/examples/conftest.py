@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,14 +19,14 @@ EXAMPLES = ROOT / "examples"
 OPPERTUNE = [sys.executable, "-m", "oppertune.streams.operate"]
 
 
-def stopped(process: subprocess.Popen) -> int:
+def stopped(process: subprocess.Popen[Any]) -> int:
     """Ends it as a supervisor would, and returns its exit code."""
     process.send_signal(signal.SIGTERM)
     return process.wait(15)
 
 
 @pytest.fixture(scope="session")
-def rewards(tmp_path_factory) -> Path:
+def rewards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``examples/rewards`` installed, from a wheel that was built for it."""
     folder = tmp_path_factory.mktemp("rewards")
     source, installed = folder / "source", folder / "installed"
@@ -39,7 +40,7 @@ def rewards(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def fleet(rewards, tmp_path_factory) -> Iterator[BrokerSettings]:
+def fleet(rewards: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerSettings]:
     """An embedded broker with a worker."""
     path = tmp_path_factory.mktemp("worker") / "log"
     with EmbeddedBroker(prefix=unique_prefix()) as broker, path.open("wb") as log:
@@ -58,9 +59,9 @@ def fleet(rewards, tmp_path_factory) -> Iterator[BrokerSettings]:
 
 
 @pytest.fixture
-def start(fleet, tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
+def start(fleet: BrokerSettings, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts an example as its README says, with the broker in the environment: ``start("own_app/shipper.py")``."""
-    running: list[subprocess.Popen] = []
+    running: list[subprocess.Popen[str]] = []
     environment = {
         **os.environ,
         "OPPERTUNE_BOOTSTRAP": fleet.bootstrap,
@@ -69,13 +70,13 @@ def start(fleet, tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
         "XDG_STATE_HOME": str(tmp_path),
     }
 
-    def start(*command: str, **more: str) -> subprocess.Popen:
+    def start(*command: str, **more: str) -> subprocess.Popen[str]:
         if not command[0].endswith(".py"):
             whole = [*OPPERTUNE, *command]
         else:
             whole = [sys.executable, str(EXAMPLES / command[0]), *command[1:]]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        running.append(subprocess.Popen(whole, env=environment | more, **pipes))
+        pipe, environ = subprocess.PIPE, environment | more
+        running.append(subprocess.Popen(whole, env=environ, stdout=pipe, stderr=pipe, text=True))
         return running[-1]
 
     yield start

@@ -27,7 +27,7 @@ class Ended:
 
 
 @pytest.fixture
-def call(monkeypatch, capsys) -> Callable[..., Ended]:
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Runs a command in this process, through all that stands between it and the shell: ``call("tuner", "list")``."""
 
     def call(*arguments: str) -> Ended:
@@ -50,7 +50,7 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def one_worker(tmp_path_factory) -> Iterator[Served]:
+def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A broker with one real worker that finds the tests' plugins by their entry points."""
     path = tmp_path_factory.mktemp("worker") / "log"
     with EmbeddedBroker(prefix=unique_prefix()) as broker, path.open("wb") as log:
@@ -70,20 +70,20 @@ def one_worker(tmp_path_factory) -> Iterator[Served]:
 
 
 @pytest.fixture
-def served(one_worker: Served, monkeypatch) -> Served:
+def served(one_worker: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
     """That broker and worker; commands of this test find them in the environment, as a user's would."""
     _point(monkeypatch, one_worker.settings)
     return one_worker
 
 
 @pytest.fixture
-def workerless(embedded: BrokerSettings, monkeypatch) -> BrokerSettings:
+def workerless(embedded: BrokerSettings, monkeypatch: pytest.MonkeyPatch) -> BrokerSettings:
     """A broker without a worker, in the environment."""
     _point(monkeypatch, embedded)
     return embedded
 
 
-def _point(monkeypatch, settings: BrokerSettings) -> None:
+def _point(monkeypatch: pytest.MonkeyPatch, settings: BrokerSettings) -> None:
     monkeypatch.setenv("OPPERTUNE_BOOTSTRAP", settings.bootstrap)
     monkeypatch.setenv("OPPERTUNE_PREFIX", settings.prefix)
     monkeypatch.setenv("OPPERTUNE_EMBEDDED", "1")

@@ -24,7 +24,7 @@ SPEC = {
 
 
 @pytest.fixture(scope="session")
-def secured(tmp_path_factory) -> Iterator[SecuredKafka]:
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
     command = run_kafka()
     if command is None:
         pytest.skip("no secured Kafka: ../shared/kafka/run-kafka, or Java, is missing")

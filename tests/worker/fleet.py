@@ -6,6 +6,8 @@ from typing import Any, Self
 import orjson
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
+from kafkas import value_of
+
 
 def spec(name: str, heartbeat_s: float = 600.0, **measurement: Any) -> dict[str, Any]:
     return {
@@ -102,7 +104,7 @@ class Fleet:
             wait_s = 0.0
             for message in messages:
                 if message.error() is None and message.value() is not None:
-                    record = orjson.loads(message.value())
+                    record = orjson.loads(value_of(message))
                     self.published[record["tuner"]] = message.timestamp()[1]
                     if record["arms"]:
                         self.arms[record["tuner"]] = {**record["arms"][0], "scope": record["scope"]}

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import orjson
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
+from kafkas import value_of
+
 SOURCES = ("commands", "contexts", "metrics")
 
 
@@ -42,10 +44,12 @@ def read(bootstrap: str, topic: str, *, committed: bool = True) -> dict[int, lis
             if not reading:
                 return records
             for message in consumer.consume(10_000, 0.1):
-                if message.error() is None:
-                    records[message.partition()].append(message)
-                elif message.error().code() == KafkaError._PARTITION_EOF:
-                    reading.discard(message.partition())
+                error, partition = message.error(), message.partition()
+                assert partition is not None
+                if error is None:
+                    records[partition].append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    reading.discard(partition)
         raise AssertionError(f"{topic} could not be read to its end")
     finally:
         consumer.close()
@@ -99,10 +103,14 @@ def audit(bootstrap: str, prefix: str) -> Ledger:
     for partition, messages in read(bootstrap, f"{prefix}state").items():
         newest = ledger.states[partition] = {}
         for message in messages:
-            newest[message.key().decode()] = None if message.value() is None else orjson.loads(message.value())
+            key = message.key()
+            assert key is not None
+            newest[key.decode()] = None if message.value() is None else orjson.loads(value_of(message))
     for partition, messages in read(bootstrap, f"{prefix}metrics").items():
         for message in messages:
-            ledger.sent[partition, message.offset()] = orjson.loads(message.value())["metrics"]["reward"]
+            offset = message.offset()
+            assert offset is not None
+            ledger.sent[partition, offset] = orjson.loads(value_of(message))["metrics"]["reward"]
     _journal(ledger, bootstrap, prefix)
     _rewards(ledger, bootstrap, prefix)
     for place, value in ledger.sent.items():
@@ -139,7 +147,7 @@ def settled(broker: Broker, within_s: float = 20.0) -> Ledger:
 
 def _journal(ledger: Ledger, bootstrap: str, prefix: str) -> None:
     for partition, messages in read(bootstrap, f"{prefix}journal").items():
-        records = [orjson.loads(m.value()) for m in messages]
+        records = [orjson.loads(value_of(m)) for m in messages]
         ledger.transactions[partition] = len(records)
         assert [r["transaction"] for r in records] == list(range(1, len(records) + 1)), "transactions are numbered"
         if not records:
@@ -170,7 +178,7 @@ def _journal(ledger: Ledger, bootstrap: str, prefix: str) -> None:
 def _rewards(ledger: Ledger, bootstrap: str, prefix: str) -> None:
     count = total = 0
     for messages in read(bootstrap, f"{prefix}rounds").values():
-        for record in (orjson.loads(m.value()) for m in messages):
+        for record in (orjson.loads(value_of(m)) for m in messages):
             if reward := record.get("metrics", {}).get("reward"):
                 ledger.rounds += 1
                 count += reward["count"]
