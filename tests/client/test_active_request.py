@@ -3,6 +3,7 @@
 import pytest
 
 from oppertune.schemas import Arm
+from oppertune.streams.client import Snapshot, TunerClient
 from oppertune.streams.client import active_request as module
 from oppertune.streams.client.active_request import ActiveRequest, RequestTerms
 from oppertune.streams.client.recorder import Recorder
@@ -56,3 +57,15 @@ def test_a_request_is_activated_once_and_never_after_its_end(clock):
     ended.end()
     ended.activate()
     assert ended.activated is None
+
+
+def test_a_measurement_may_name_the_snapshot_that_it_ran_under(tmp_path):
+    noted = []
+
+    class Earlier(Snapshot):
+        def record(self, metric, value):
+            noted.append((metric, value))
+
+    client = TunerClient("checkout", {"pool": 1}, settings="127.0.0.1:1", state_dir=tmp_path)
+    client.record("latency_ms", 1.0, Earlier({}))
+    assert noted == [("latency_ms", 1.0)]

@@ -270,3 +270,35 @@ def test_a_refusal_is_told_until_the_client_is_let_in(monkeypatch):
     for _ in range(3):
         connection.connect()
         assert "OPPERTUNE_SASL_PASSWORD" in connection.problem
+
+
+def test_what_was_in_flight_with_handles_that_are_replaced_is_sent_again(monkeypatch):
+    sent = []
+
+    class Silent:
+        """A producer that takes what it is given and never tells what became of it."""
+
+        def __init__(self, _settings):
+            pass
+
+        def produce(self, _topic, *, value, **_more):
+            sent.append(value)
+
+        def poll(self, _timeout_s):
+            pass
+
+        purge = close = lambda _self: None
+
+    monkeypatch.setattr(module, "Producer", Silent)
+    connection = Connection(BrokerSettings(bootstrap="127.0.0.1:1"), TUNER)
+    for value in (b"one", b"two"):
+        connection.send(Event("metrics", value, 1))
+    connection._partition = 0
+    connection.serve()
+    connection.renew()
+    connection.connect()
+    assert not connection.idle
+    connection._partition = 0
+    connection.serve()
+    assert sorted(sent) == [b"one", b"one", b"two", b"two"]
+    assert connection.dropped == 0

@@ -127,3 +127,12 @@ def test_a_bootstrap_file_is_an_object_of_values(tmp_path):
     path = tmp_path / "bootstrap.json"
     path.write_text('{"pool": 5}')
     assert read_bootstrap_file(path) == {"pool": 5}
+
+
+def test_a_file_that_is_another_tuners_is_passed_over(tmp_path):
+    store(tmp_path).save(config())
+    [file] = tmp_path.iterdir()
+    other = IncumbentStore("other", "p.", tmp_path)
+    other._path("").write_bytes(file.read_bytes())
+    assert store(tmp_path).load(None) is not None
+    assert other.load(None) is None

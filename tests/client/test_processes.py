@@ -118,3 +118,17 @@ def test_an_interpreter_ends_soon_though_the_broker_was_never_there(tmp_path):
         assert client["pool"] == 1
     """
     assert python(code, str(tmp_path), timeout=10).stderr.count("\n") <= 1
+
+
+def test_a_forked_child_has_a_name_of_its_own():
+    code = """
+        import os
+        from oppertune.streams.client import TunerClient
+        client = TunerClient("t", {"pool": 1}, settings="127.0.0.1:1")
+        parents = client.instance
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if client.instance != parents else 7)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    assert python(code).stdout == "0\n"

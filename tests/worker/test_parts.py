@@ -2,24 +2,28 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from faust.types import TP
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from oppertune.core.deadline import Deadline
-from oppertune.core.errors import BrokerUnreachable, Fenced, TopicsInvalid
+from oppertune.core.errors import BrokerUnreachable, Fenced, Refused, TopicsInvalid
 from oppertune.streams.broker import BrokerSettings
+from oppertune.streams.broker.topics import LARGE_BYTES
 from oppertune.streams.processor import SOURCES, Effects, Partition, PartitionStatistics, Received
 from oppertune.streams.worker import (
     WorkerSettings,
     WorkerStatus,
     ownership,
     partition_loop,
+    restore,
     run,
     ticker,
     watchdog,
@@ -315,6 +319,76 @@ def test_new_partitions_are_restored_kept_ones_go_on_from_memory_and_lost_ones_a
     asyncio.run(scenario())
 
 
+def test_the_former_owner_is_fenced_before_what_it_wrote_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    class Writer(FakeWriter):
+        def open(self) -> None:
+            order.append("fence")
+
+    def read(*_: Any) -> dict[str, bytes]:
+        order.append("read")
+        return {}
+
+    async def scenario() -> None:
+        group = Group(monkeypatch, 0)
+        monkeypatch.setattr(ownership, "PartitionWriter", lambda *_: Writer())
+        monkeypatch.setattr(ownership, "read_state", read)
+        await group.ownership.reconcile()
+        await group.ownership.release()
+
+    asyncio.run(scenario())
+    assert order == ["fence", "read"]
+
+
+def test_an_open_transaction_on_state_is_waited_for_and_refused_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    committed = [3, 3, 5]
+    asked = SimpleNamespace(
+        ends=lambda places, _: dict.fromkeys(places, 5),
+        committed_ends=lambda places, _: dict.fromkeys(places, committed.pop(0) if committed else 3),
+    )
+    monkeypatch.setattr(restore, "_WAIT_S", 0.0)
+    monkeypatch.setattr(restore, "read_table", lambda *_, **__: {0: {"t": b"{}"}})
+    assert restore.read_state(SETTINGS, asked, 0) == {"t": b"{}"}
+    assert committed == [], "it asked until the transaction had ended"
+    with pytest.raises(Refused, match="open transaction at offset 3"):
+        restore.read_state(dataclasses.replace(SETTINGS, restore_timeout_s=0.05), asked, 0)
+
+
+def test_a_writer_that_is_fenced_says_so_and_one_that_may_try_again_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    errors: list[KafkaError] = []
+    given: dict[str, Any] = {}
+
+    class FakeProducer:
+        def __init__(self, settings: dict[str, Any]) -> None:
+            given.update(settings)
+
+        def begin_transaction(self) -> None:
+            calls.append("begin")
+
+        def produce(self, *_: Any, **__: Any) -> None:
+            calls.append("produce")
+
+        def commit_transaction(self, _: float) -> None:
+            if errors:
+                raise KafkaException(errors.pop())
+            calls.append("commit")
+
+        def abort_transaction(self, _: float) -> None:
+            calls.append("abort")
+
+    monkeypatch.setattr(writer, "Producer", FakeProducer)
+    one = writer.PartitionWriter(SETTINGS, 0)
+    assert given["message.max.bytes"] > LARGE_BYTES, "or the largest state record would be refused for ever"
+    errors.append(KafkaError(KafkaError.INVALID_TXN_STATE, "once more", False, False, True))
+    one.commit(Effects(journal=[b"x"]))
+    assert calls == ["begin", "produce", "abort", "begin", "produce", "commit"]
+    errors.append(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH, "a newer one"))
+    with pytest.raises(Fenced):
+        one.commit(Effects(journal=[b"x"]))
+
+
 def test_after_a_generation_that_was_missed_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         group = Group(monkeypatch, 0)
@@ -392,10 +466,10 @@ def test_batches_of_an_earlier_generation_are_ignored(monkeypatch: pytest.Monkey
     async def scenario() -> None:
         group = Group(monkeypatch, 0)
         await group.ownership.reconcile()
-        await group.ownership.put(batch(0, 0), generation=0)
+        await group.ownership.put(batch(0, 0, 1), generation=0)
         await group.ownership.put(batch(0, 0), generation=1)
         await until(lambda: group.partitions[0].folds)
-        assert len(group.partitions[0].folds) == 1
+        assert [[r.offset for r in records] for records, _, _ in group.partitions[0].folds] == [[0]]
         await group.ownership.release()
 
     asyncio.run(scenario())
