@@ -2,13 +2,14 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from oppertune.core.assignment import position
 from oppertune.core.summary import bin_index
 from oppertune.core.types import generate_context_id
+from oppertune.schemas.events import Command
 from oppertune.schemas.keys import murmur2, partition_of, request_id, values_hash
 from oppertune.schemas.state import DISPOSITIONS
 from oppertune.streams.processor import Effects
@@ -84,3 +85,9 @@ def test_every_disposition_and_every_reason_is_explained():
     assert len(reasons) > 15
     explained = set(re.findall(r"`(\w+)`", PAGE))
     assert reasons | set(DISPOSITIONS) <= explained
+
+
+def test_the_page_names_every_kind_of_command():
+    kinds = get_args(Command.model_fields["kind"].annotation)
+    [sentence] = re.findall(r"^`kind` is (.*?);", PAGE, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", sentence) == list(kinds)
