@@ -49,6 +49,12 @@ def checked(command: str, text: str) -> dict:
     return document
 
 
+def measure(client: TunerClient) -> None:
+    """What the shop always comes to, whichever test measures it; what is read and what is measured belong together."""
+    snapshot = client.snapshot()
+    snapshot.record("reward", snapshot["pool"] / 100)
+
+
 @pytest.fixture(scope="module")
 def shop(one_worker, tmp_path_factory):
     """A tuner with two contexts and some closed rounds, and a dead letter; its fleet has gone since."""
@@ -66,8 +72,7 @@ def shop(one_worker, tmp_path_factory):
 
         def rounds():
             for client in clients:
-                snapshot = client.snapshot()  # what is read and what is measured belong together
-                snapshot.record("reward", snapshot["pool"] / 100)
+                measure(client)
             return min(client.snapshot().round or 0 for client in clients) > 8
 
         wait_for(rounds, "eight rounds of each context", 25)
@@ -260,7 +265,7 @@ def test_watch_follows_rounds_and_ends_when_told(cli, shop, tmp_path):
                 said = []
 
                 def round_seen():
-                    client.record("reward", 0.5)
+                    measure(client)
                     said.append(watching.stdout.read() or b"")
                     return b'"what":"round"' in b"".join(said)
 
