@@ -454,7 +454,7 @@ class Algorithm(ABC):
         """A value for every parameter in ``params``, without exploration; None where there is no model to tell."""
         return None
 
-    def _observe(self, prediction: PredictionType, context: Context, reward: RewardType) -> None:  # noqa: B027
+    def _observe(self, prediction: PredictionType, context: Context, reward: RewardType) -> None:  # noqa: B027 - optional
         """Learn off-policy, from a configuration (the parameters that are not constant, in own units) of another's."""
 
     def _transformed(self, prediction: PredictionType) -> PredictionType:

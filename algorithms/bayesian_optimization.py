@@ -71,12 +71,12 @@ def _improve_on_the_best_mean(acqf: Any) -> NDArray[Any]:  # noqa: ANN401 - its 
     All that we use of Optuna's private names is here. There is no public way in Optuna 5.0: ``GPSampler`` fits the
     process within one call, shows it to nothing but the acquisition function, and has no option for f*.
     """
-    process = acqf._gpr  # noqa: SLF001
-    played = process._X_train  # noqa: SLF001
+    process = acqf._gpr  # noqa: SLF001 - no public way, see above
+    played = process._X_train  # noqa: SLF001 - as above
     with torch.no_grad():
         mean, _ = process.posterior(played)
     best = int(mean.argmax())
-    acqf._threshold = float(mean[best])  # noqa: SLF001
+    acqf._threshold = float(mean[best])  # noqa: SLF001 - as above
     point: NDArray[Any] = played[best].numpy()
     return point
 

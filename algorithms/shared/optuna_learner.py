@@ -89,7 +89,7 @@ class OptunaLearner(Algorithm):
         on_levels: Array = self._space.on_levels(point[None])[0]
         return on_levels
 
-    def _predict(self, tuning_request: _TuningRequest) -> _PredictResponse:  # noqa: ARG002
+    def _predict(self, tuning_request: _TuningRequest) -> _PredictResponse:  # noqa: ARG002 - as the contract says
         if not self.params:
             return _PredictResponse({})
         point = self._next()
@@ -101,7 +101,7 @@ class OptunaLearner(Algorithm):
         self._abandon(tuning_request)
         self._learn(tuning_request.prediction or {}, tuning_request.learned_reward)
 
-    def _observe(self, prediction: PredictionType, context: Context, reward: float) -> None:  # noqa: ARG002
+    def _observe(self, prediction: PredictionType, context: Context, reward: float) -> None:  # noqa: ARG002 - takes any
         self._learn(prediction, reward)
 
     def _abandon(self, tuning_request: _TuningRequest) -> None:

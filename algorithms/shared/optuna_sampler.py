@@ -39,7 +39,7 @@ class _NotWhileAsking(logging.Filter):
     What the host's own studies log passes, in other threads even at the same time; its log levels are not ours to set.
     """
 
-    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - logging's signature
         return not _asking.get()
 
 

@@ -78,14 +78,22 @@ class IsolatedTuner:
             self._restore()
         effects = Effects()
         for record, event in events:
-            alone = [(record, event)]
-            try:
-                effects.merge(self._attempt(lambda changes: self._take_all(alone, floor_ms, changes)))  # noqa: B023 - at once
-            except Exception as error:  # noqa: BLE001 - as above
-                self._restore()
-                effects.merge(self._suspend(error, record.topic, record.offset, max(record.timestamp_ms, floor_ms)))
-                effects.merge(self._attempt(lambda changes: self._take_all(alone, floor_ms, changes)))  # noqa: B023
+            effects.merge(self._fold_alone(record, event, floor_ms))
         return effects
+
+    def _fold_alone(self, record: Received, event: Event, floor_ms: int) -> Effects:
+        """Fold one event. Where it raises, its tuner is suspended, and then folds it as a suspended tuner does."""
+
+        def take(changes: Changes) -> None:
+            self._take_all([(record, event)], floor_ms, changes)
+
+        try:
+            return self._attempt(take)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._restore()
+            effects = self._suspend(error, record.topic, record.offset, max(record.timestamp_ms, floor_ms))
+            effects.merge(self._attempt(take))
+            return effects
 
     def _suspend(self, error: Exception, topic: str, offset: int, now_ms: int) -> Effects:
         reason = f"{type(error).__name__}: {error}"
