@@ -22,7 +22,8 @@ from .base import (
     TunerName,
     Values,
 )
-from .state import Disposition, RoundKind
+from .configs import ArmKind
+from .state import Disposition
 
 Outcome = Literal["measured", "failed", "skipped", "superseded", "late", "settling"]
 """What became of a round; or, for ``late``, ``settling`` and a later ``superseded``, of metrics that missed it."""
@@ -54,7 +55,7 @@ class RoundRecord(Record):
     incarnation: Offset
     round: Counter
     arm: Identifier
-    kind: Annotated[RoundKind, OpenWords()] | None = Field(
+    kind: Annotated[ArmKind, OpenWords()] | None = Field(
         None, description="of the arm that was measured; none for metrics that missed their round. Words may be added"
     )
     request_id: Identifier

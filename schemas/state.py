@@ -26,9 +26,8 @@ from .base import (
     TunerName,
     Values,
 )
+from .configs import ArmKind
 from .spec import TunerSpec
-
-RoundKind = Literal["explore", "confirm", "baseline"]
 
 DISPOSITIONS = ("applied", "duplicate", "late", "settling", "superseded", "held", "refused", "dead_letter")
 """What can become of a consumed record: exactly one of these, explained in docs/wire-format.md."""
@@ -115,7 +114,7 @@ class OpenRequest(_Part):
     id: Identifier
     round: Counter
     arm: Identifier
-    kind: RoundKind
+    kind: ArmKind
     values: Values
     hash: Hash
     opened_ms: Milliseconds

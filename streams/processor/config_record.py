@@ -1,15 +1,11 @@
 """What the fleet is told of a scope: one word for how it stands, and its config record."""
 
-from typing import Literal
-
-from ...schemas.configs import ConfigRecord, Configuration
+from ...schemas.configs import ConfigRecord, Configuration, TunerStatus
 from ...schemas.state import ScopeState, TunerState
 from .arms import published_arms
 
-Status = Literal["tuning", "parked", "paused", "achieved", "suspended"]
 
-
-def status_of(tuner: TunerState, scope: ScopeState) -> Status:
+def status_of(tuner: TunerState, scope: ScopeState) -> TunerStatus:
     """How a scope stands, in a word; what stands before it on the ladder hides the rest."""
     if tuner.suspended is not None:
         return "suspended"

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Mapping
 from statistics import fmean
 
+from ...schemas.configs import ArmKind
 from ...schemas.keys import values_hash
 from ...schemas.spec import TunerSpec
-from ...schemas.state import Block, Incumbent, RoundKind, ScopeState
+from ...schemas.state import Block, Incumbent, ScopeState
 
 Values = Mapping[str, str | int | float]
 
 
-def next_kind(spec: TunerSpec, scope: ScopeState, recommend: Callable[[], Values]) -> RoundKind:
+def next_kind(spec: TunerSpec, scope: ScopeState, recommend: Callable[[], Values]) -> ArmKind:
     """What the scope's next round plays; begins a confirmation where one is due."""
     if scope.achieved:
         return "baseline"
@@ -34,7 +35,7 @@ def _block(spec: TunerSpec, scope: ScopeState, candidate: Values) -> Block | Non
     return Block(candidate=dict(candidate), left=["baseline"] * spec.confirmation.rounds)
 
 
-def record(spec: TunerSpec, scope: ScopeState, kind: RoundKind, reward: float | None, *, failed: bool) -> bool:
+def record(spec: TunerSpec, scope: ScopeState, kind: ArmKind, reward: float | None, *, failed: bool) -> bool:
     """Take in the end of a round; says whether it made the recommendation the incumbent.
 
     Args:

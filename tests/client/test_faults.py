@@ -108,6 +108,7 @@ def test_missing_topics_are_said_and_waited_for(make, topics, monkeypatch):
     until_values(client, pool=42)
 
 
+@pytest.mark.alone
 def test_when_the_broker_dies_the_app_goes_on_at_full_speed(make, tmp_path, caplog):
     with EmbeddedBroker() as broker:
         topics = Topics(broker.settings)
