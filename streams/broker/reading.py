@@ -96,7 +96,7 @@ def read_to_end(
         BrokerUnreachable: The ends were not reached in time, or the broker refuses.
     """
     budget = Deadline(_SILENCE_S if timeout_s is None else timeout_s)
-    reading = set(partitions)
+    reading, passing = set(partitions), ""
     # Assigning costs a whole fetch wait, 1.0 s at the default; with this and the connection opened by asking for the
     # watermarks first, 0.025 s.
     consumer = Consumer(
@@ -108,7 +108,8 @@ def read_to_end(
             if budget.passed:
                 said = f"sent nothing for {_SILENCE_S:g} s" if timeout_s is None else f"took over {timeout_s:.3g} s"
                 raise BrokerUnreachable(
-                    f"{settings.topic(topic)} could not be read to its end: the broker at {settings.bootstrap} {said}"
+                    f"{settings.topic(topic)} could not be read to its end:"
+                    f" the broker at {settings.bootstrap} {said}{passing}"
                 )
             messages = consumer.consume(_BATCH, budget.remaining(_READ_S))
             for message in messages:
@@ -120,6 +121,7 @@ def read_to_end(
                         reading.discard(partition)
                 else:
                     raise_unless_it_passes(error)
+                    passing = f", last: {error.str()}"
             # Afterwards: what the caller does with the records is not the broker's silence.
             if timeout_s is None and any(map(_is_heard, messages)):
                 budget = Deadline(_SILENCE_S)

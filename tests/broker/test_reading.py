@@ -35,13 +35,13 @@ def test_an_end_that_is_not_reached_in_time_is_an_error_and_no_table(embedded):
 
 
 def test_a_broker_that_falls_silent_is_told_and_one_that_goes_on_may_take_any_time(embedded, monkeypatch):
-    monkeypatch.setattr(reading, "_SILENCE_S", 0.6)
-    writers = [threading.Timer(0.3 * i, write, (embedded, 2, f"{i}")) for i in range(1, 6)]
+    monkeypatch.setattr(reading, "_SILENCE_S", 2.0)  # a busy machine may hold up a writer for a second
+    writers = [threading.Timer(0.6 * i, write, (embedded, 2, f"{i}")) for i in range(1, 6)]
     for writer in writers:
         writer.start()
     values = [message.value() for message in read_to_end(embedded, "state", [2], ends={2: 5})]
-    assert values == [b"1", b"2", b"3", b"4", b"5"], "1.5 s in all"
-    with pytest.raises(BrokerUnreachable, match=r"sent nothing for 0\.6 s"):
+    assert values == [b"1", b"2", b"3", b"4", b"5"], "3 s in all"
+    with pytest.raises(BrokerUnreachable, match=r"sent nothing for 2 s"):
         list(read_to_end(embedded, "state", [2], ends={2: 6}))
 
 
