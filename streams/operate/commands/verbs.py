@@ -62,12 +62,8 @@ def _steering(verb: Verb) -> Callable[..., None]:
         reason: Reason = "",
         as_json: AsJson = False,
     ) -> None:
-        state = must_exist(name, read_tuners(settings, name).get(name)).state
-        if state is not None and not verb.is_needed(state):
-            report(Done(tuner=name, done="nothing"), verb.not_needed.format(name=name), as_json=as_json)
-            return
         command = new_command(verb, name, author=author, reason=reason)
-        _carry_out(settings, verb, command, timeout_s=timeout, as_json=as_json)
+        _steer(settings, verb, command, sure=not verb.asks_first, timeout_s=timeout, as_json=as_json)
 
     def steer_if_sure(
         name: Name,
@@ -79,12 +75,24 @@ def _steering(verb: Verb) -> Callable[..., None]:
         reason: Reason = "",
         as_json: AsJson = False,
     ) -> None:
-        must_exist(name, read_tuners(settings, name).get(name))
-        if not yes:
-            _ask_first(name)
-        steer(name, settings=settings, timeout=timeout, author=author, reason=reason, as_json=as_json)
+        command = new_command(verb, name, author=author, reason=reason)
+        _steer(settings, verb, command, sure=yes, timeout_s=timeout, as_json=as_json)
 
     return connected(steer_if_sure if verb.asks_first else steer)
+
+
+def _steer(
+    settings: BrokerSettings, verb: Verb, command: Command, *, sure: bool, timeout_s: float, as_json: bool
+) -> None:
+    """Carry a verb out, if its tuner is there, there is anything to do, and a person is sure."""
+    name = command.tuner
+    state = must_exist(name, read_tuners(settings, name).get(name)).state
+    if state is not None and not verb.is_needed(state):
+        report(Done(tuner=name, done="nothing"), verb.not_needed.format(name=name), as_json=as_json)
+        return
+    if not sure:
+        _ask_first(name)
+    _carry_out(settings, verb, command, timeout_s=timeout_s, as_json=as_json)
 
 
 def _carry_out(settings: BrokerSettings, verb: Verb, command: Command, *, timeout_s: float, as_json: bool) -> None:
