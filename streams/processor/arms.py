@@ -14,7 +14,6 @@ def published_arms(tuner: TunerState, scope: ScopeState) -> list[Arm]:
     """The arms of a scope's config record; none where the tuner stands still: the fleet runs the incumbent then."""
     if tuner.paused or tuner.suspended is not None:
         return []
-    share = 1.0 / max(len(scope.arms), 1)
     return [
         Arm(
             arm=request.arm,
@@ -23,7 +22,7 @@ def published_arms(tuner: TunerState, scope: ScopeState) -> list[Arm]:
             kind=request.kind,
             values=request.values,
             hash=request.hash,
-            share=share,
+            share=1.0 / len(scope.arms),
         )
         for request in scope.arms
     ]

@@ -67,9 +67,8 @@ class Changes:
         learned: Scopes whose learner was asked, or learned.
         rounds: Closed rounds.
         missed: Metric events that missed their round, by request and disposition.
-        forgotten: Scopes whose records are deleted.
-        deleted: Keys of ``state`` of other records to delete, and …
-        deleted_configs: … of ``configs``.
+        deleted: Keys of ``state`` whose records are deleted.
+        deleted_configs: The same of ``configs``.
         dead_letters: What could not be used.
         dispositions: What became of each record, by its topic and offset.
     """
