@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from narrowing import number, open_requests
 from oppertune.algorithms.autoscope import AutoScope, AutoScopeFeature, scope_of
 from oppertune.algorithms.autoscope.tree import Tree, paths
 from oppertune.core.errors import InvalidArgument, InvalidContext
@@ -25,7 +26,9 @@ def split_by_load(**arguments):
 
 
 def leaf_of(instance, request_id):
-    return next(r for r in instance._Algorithm__requests if r.id == request_id).metadata["leaf"]
+    metadata = open_requests(instance).get(request_id).metadata
+    assert metadata is not None
+    return metadata["leaf"]
 
 
 def test_contexts_that_a_split_parts_learn_their_own_optimum():
@@ -56,7 +59,7 @@ def test_the_tree_learns_to_part_contexts_that_want_different_things():
     for _ in range(800):
         kind = "ab"[int(rng.integers(2))]
         request = instance.ask(Context({"kind": kind}))
-        instance.tell(request.id, 1 - sum((x - best[kind]) ** 2 for x in request.prediction.values()))
+        instance.tell(request.id, 1 - sum((number(x) - best[kind]) ** 2 for x in request.prediction.values()))
     policy = instance.policy()
     assert scope_of(policy, {"kind": "a"}) != scope_of(policy, {"kind": "b"})
 
@@ -102,7 +105,7 @@ def test_categories_make_hybrid_leaves_and_numbers_train_the_tree():
     for _ in range(4):
         for context in (BUSY, CALM):
             request = instance.ask(context)
-            instance.tell(request.id, request.prediction["ratio"] + (request.prediction["mode"] == "b"))
+            instance.tell(request.id, number(request.prediction["ratio"]) + (request.prediction["mode"] == "b"))
     assert (instance._tree.weights != before).any()
     only = AutoScope([Categorical("mode", "a", ("a", "b"))], FEATURES, leaf_algorithm="hybrid_solver", random_seed=1)
     only.tell(only.ask(BUSY).id, 1.0)
@@ -182,6 +185,7 @@ def test_an_exported_policy_finds_the_scope_that_the_learner_plays(seed, height,
     instance = AutoScope(NUMBERS, FEATURES, height=height, random_seed=seed)
     policy = json.loads(json.dumps(instance.policy()))
     context = Context({"load": load, "kind": kind})
+    assert context.data is not None
     scope = scope_of(policy, context.data)
     assert scope == instance._tree.leaf(instance._encoded(context))
     assert policy["leaves"][scope] == instance.recommend(context)

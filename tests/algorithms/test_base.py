@@ -1,12 +1,15 @@
 import math
 import random
+from typing import Any, cast
 
 import numpy as np
 import orjson
 import pytest
 
+from narrowing import number, numeric, open_requests
 from oppertune.algorithms.all import create_tuning_instance
 from oppertune.algorithms.base import Algorithm, _PredictResponse
+from oppertune.algorithms.bluefin import BlueFin
 from oppertune.core.errors import (
     AlgorithmFault,
     InvalidArgument,
@@ -20,9 +23,9 @@ from oppertune.core.errors import (
     UnknownRequest,
 )
 from oppertune.core.types import Context
-from oppertune.core.values import Categorical, Integer, Real
+from oppertune.core.values import Categorical, Integer, Real, ValueType
 
-PARAMETERS = [Integer("n", 2, 0, 10, 2), Real("x", 0.5, 0.0, 1.0), Integer("fixed", 7, 7, 7)]
+PARAMETERS: list[ValueType] = [Integer("n", 2, 0, 10, 2), Real("x", 0.5, 0.0, 1.0), Integer("fixed", 7, 7, 7)]
 
 
 class Probe(Algorithm):
@@ -67,7 +70,7 @@ def test_a_prediction_is_complete_in_order_of_declaration_and_in_own_units():
 
 def test_params_are_what_is_not_constant_in_transformed_units():
     params = Probe().params
-    assert [(p.name, p.val, p.min, p.max) for p in params] == [("n", 1, 0, 5), ("x", 0.5, 0.0, 1.0)]
+    assert [(p.name, p.val, p.min, p.max) for p in map(numeric, params)] == [("n", 1, 0, 5), ("x", 0.5, 0.0, 1.0)]
 
 
 def test_a_prediction_outside_the_bounds_is_brought_inside():
@@ -174,7 +177,7 @@ def test_unknown_and_repeated_ids_are_refused():
 
 def test_open_requests_are_bounded():
     algorithm = Probe()
-    algorithm._Algorithm__requests.limit = 3
+    open_requests(algorithm).limit = 3
     for _ in range(3):
         algorithm.ask()
     with pytest.raises(TooManyRequests, match="3"):
@@ -190,10 +193,13 @@ def test_what_is_handed_out_is_not_what_is_kept():
     algorithm = Probe()
     algorithm.predict()
     current = algorithm.get_current_prediction()
+    assert current is not None
     assert current["fixed"] == 7
     current["n"] = 99
     algorithm.ask().prediction["n"] = 99
-    assert algorithm.get_current_prediction()["n"] != 99
+    later = algorithm.get_current_prediction()
+    assert later is not None
+    assert later["n"] != 99
     assert algorithm.get_current_prediction("elsewhere") is None
 
 
@@ -225,12 +231,14 @@ def test_the_memory_of_what_was_played_is_bounded_and_keeps_the_best():
     algorithm = create_tuning_instance([Real("x", 0.5, 0.0, 1.0)], "uniform_random", {"random_seed": 1})
     best = max((algorithm.ask() for _ in range(500)), key=lambda request: request.prediction["x"])
     for request in algorithm.get_tuning_requests():
-        algorithm.tell(request.id, request.prediction["x"])
+        algorithm.tell(request.id, number(request.prediction["x"]))
     assert algorithm.recommend() == best.prediction
-    assert len(algorithm.get_state()["played"][""]) == 32
+    played: Any = algorithm.get_state()["played"]
+    assert len(played[""]) == 32
     for i in range(200):
         algorithm.tell(algorithm.ask(Context({"job": i})).id, 0.5)
-    assert len(algorithm.get_state()["played"]) == 64
+    played = algorithm.get_state()["played"]
+    assert len(played) == 64
 
 
 def test_an_algorithm_without_contexts_remembers_all_of_them_together():
@@ -322,11 +330,14 @@ def test_attributes_of_every_kind_are_covered_without_a_line_of_the_author():
     for algorithm in (original, restored):
         algorithm.tell(pending.id, 0.25)
     assert [original.ask(request_id=f"{i}") for i in range(5)] == [restored.ask(request_id=f"{i}") for i in range(5)]
-    assert restored.nested[0].centre.tobytes() == original.nested[0].centre.tobytes()
+    [one], [other] = restored.nested, original.nested
+    assert isinstance(one, BlueFin)
+    assert isinstance(other, BlueFin)
+    assert one.centre.tobytes() == other.centre.tobytes()
 
 
 def test_an_attribute_that_cannot_be_written_is_named():
-    algorithm = Probe()
+    algorithm: Any = Probe()
     algorithm.socket = object()
     for call in (algorithm.check_streamable, algorithm.get_state):
         with pytest.raises(NotStreamable, match=r"Probe\.socket.*object"):
@@ -334,7 +345,7 @@ def test_an_attribute_that_cannot_be_written_is_named():
 
 
 def test_two_attributes_that_share_an_object_are_named():
-    algorithm = Probe()
+    algorithm: Any = Probe()
     algorithm.rng = np.random.default_rng(1)
     algorithm.parts = {"left": [algorithm.rng]}
     with pytest.raises(NotStreamable, match="rng and parts"):
@@ -370,7 +381,7 @@ def test_a_state_learned_with_other_parameters_is_refused():
     with pytest.raises(StateMismatch, match="parameters"):
         Probe().set_state(Probe(PARAMETERS[:2]).get_state())
     with pytest.raises(InvalidState):
-        Probe().set_state([])
+        Probe().set_state(cast("Any", []))
 
 
 def test_attributes_made_after_a_state_was_written_are_gone_when_it_is_restored():
@@ -387,5 +398,6 @@ def test_an_authors_attributes_cannot_collide_with_the_base_classs():
     for name in ("_requests", "_transformers", "_declared", "_played", "_iteration"):
         setattr(algorithm, name, "mine")
     algorithm.tell(algorithm.ask().id, 0.5)
-    assert algorithm.get_state()["learner"]["_requests"] == "mine"
+    learner: Any = algorithm.get_state()["learner"]
+    assert learner["_requests"] == "mine"
     assert algorithm.iteration == 1

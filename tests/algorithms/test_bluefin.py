@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from narrowing import number
 from oppertune.algorithms import bluefin
 from oppertune.algorithms.bluefin import BlueFin
 from oppertune.core.errors import InvalidArgument, StateMismatch
@@ -35,8 +36,8 @@ def test_a_small_optimum_of_a_wide_range_is_found_on_a_logarithmic_scale_alone(l
     algorithm = BlueFin([Integer("rows", 100_000, 1, 10**6, log=log)], feedback=2, eta=0.05, random_seed=1)
     for _ in range(200):
         request = algorithm.ask()
-        algorithm.tell(request.id, -abs(np.log10(request.prediction["rows"] / 100)))
-    assert (30 <= algorithm.recommend()["rows"] <= 300) == log
+        algorithm.tell(request.id, -abs(np.log10(number(request.prediction["rows"]) / 100)))
+    assert (30 <= number(algorithm.recommend()["rows"]) <= 300) == log
 
 
 def test_a_pair_stays_within_one_scope():
@@ -127,7 +128,7 @@ def test_delta_shrinks_with_the_square_root_of_eta_and_every_play_stays_inside()
         assert algorithm.delta == pytest.approx(0.1 * np.sqrt(algorithm.eta / 0.5))
         request = algorithm.ask()
         assert all(p.contains(request.prediction[p.name]) for p in algorithm.parameters)
-        algorithm.tell(request.id, -abs(request.prediction["x"]))
+        algorithm.tell(request.id, -abs(number(request.prediction["x"])))
 
 
 def test_optimizer_args_without_eta_use_eta_and_with_one_use_theirs():

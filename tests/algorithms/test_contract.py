@@ -1,14 +1,18 @@
 """Every shipped algorithm keeps to the contract, with every kind of parameter and argument that changes its course."""
 
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
 import orjson
 import pytest
 
 from extras import skip_without_extra
+from narrowing import number
 from oppertune.algorithms.all import ALGORITHMS, create_tuning_instance
 from oppertune.algorithms.hybrid_solver import RECOMMENDED
 from oppertune.algorithms.testing import CONTEXTS, KINDS, AlgorithmConformance, assert_legal
 from oppertune.core.types import Context
-from oppertune.core.values import Categorical, Integer, Real
+from oppertune.core.values import Categorical, Integer, Real, ValueType
 
 CATEGORIES = (
     Categorical("mode", "b", ("a", "b", "c")),
@@ -32,7 +36,10 @@ MANY = tuple(Real(f"x{i}", 0.5, 0.0, 1.0) for i in range(61))
 JOB = Integer("job", 1, 0, 3).to_dict()
 DECAY = {"eta": 0.25, "delta": 0.5, "eta_decay_rate": 0.5}
 
-CASES = {
+Case: TypeAlias = tuple[str, Sequence[ValueType], dict[str, Any]]
+"""An algorithm's name, its parameters, its arguments."""
+
+CASES: dict[str, Case] = {
     "bluefin": ("bluefin", NUMBERS, {}),
     "bluefin-two-point": ("bluefin", NUMBERS, {"feedback": 2}),
     "bluefin-two-point-sgd": ("bluefin", NUMBERS, {"feedback": 2, "optimizer": "sgd"}),
@@ -59,20 +66,23 @@ CASES = {
     "slates": ("slates", MIXED, {}),
     "auto-many": ("auto", MANY, {}),
 }
-SLOW = {
+SLOW: dict[str, Case] = {
     "auto": ("auto", MIXED, {"features": ["job"]}),
     "bayesian_optimization": ("bayesian_optimization", MIXED[:2], {"optimizer_args": {"n_initial_points": 10}}),
     "ddpg": ("ddpg", MIXED, {"state_config": [JOB], "learn_loop_count": 2, "initial_random_steps": 4}),
     "hopt": ("hopt", MIXED, {}),
     "surrogate": ("surrogate", MIXED, {}),
 }
-CONTEXTUAL = {
+CONTEXTUAL: dict[str, Case] = {
     "autoscope": ("autoscope", NUMBERS, {"features": [{"name": "job", "values": None}]}),
     "autoscope-mixed": ("autoscope", MIXED, {"features": [{"name": "job", "values": None}], "height": 2}),
 }
 
 
-NEEDED = {"autoscope": {"features": [{"name": "job"}]}, "ddpg": {"state_config": [JOB], "learn_loop_count": 2}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "autoscope": {"features": [{"name": "job"}]},
+    "ddpg": {"state_config": [JOB], "learn_loop_count": 2},
+}
 """Arguments that an algorithm cannot do without, or would be slow."""
 
 
@@ -83,7 +93,7 @@ def making(case):
 
 
 class TestContract(AlgorithmConformance):
-    @pytest.fixture(params=CASES.values(), ids=CASES.keys())
+    @pytest.fixture(params=CASES.values(), ids=list(CASES))
     def make(self, request):
         return making(request.param)
 
@@ -91,7 +101,7 @@ class TestContract(AlgorithmConformance):
 class TestContractOfSlowLearners(AlgorithmConformance):
     steps = 12
 
-    @pytest.fixture(params=SLOW.values(), ids=SLOW.keys())
+    @pytest.fixture(params=SLOW.values(), ids=list(SLOW))
     def make(self, request):
         return making(request.param)
 
@@ -99,7 +109,7 @@ class TestContractOfSlowLearners(AlgorithmConformance):
 class TestContractOfContextualLearners(AlgorithmConformance):
     contexts = CONTEXTS[1:]  # without a context they have nothing to go by
 
-    @pytest.fixture(params=CONTEXTUAL.values(), ids=CONTEXTUAL.keys())
+    @pytest.fixture(params=CONTEXTUAL.values(), ids=list(CONTEXTUAL))
     def make(self, request):
         return making(request.param)
 
@@ -150,7 +160,7 @@ def test_without_a_seed_draws_are_fresh():
 MODE = Categorical("mode", "a", ("a", "b", "c"))
 LEVEL = Real("level", 0.1, 0.0, 1.0)
 SPREAD = {"scale": "spread", "explore": 0.25}
-LEARNERS = {
+LEARNERS: dict[str, tuple[ValueType, dict[str, Any], int]] = {
     "bluefin": (LEVEL, {"feedback": 2, "normalise": "spread", "eta": 0.05}, 200),
     "exponential_weights": (MODE, SPREAD, 200),
     "exponential_weights_slates": (MODE, SPREAD, 200),
@@ -171,11 +181,12 @@ SCALES = {
 def test_it_learns_from_rewards_of_any_scale(name, scale):
     skip_without_extra(name)
     parameter, arguments, rounds = LEARNERS[name]
-    algorithm, played = create_tuning_instance([parameter], name, {**arguments, "random_seed": 1}), []
+    algorithm = create_tuning_instance([parameter], name, {**arguments, "random_seed": 1})
+    played: list[float] = []
     for _ in range(rounds):
         request = algorithm.ask()
         value = request.prediction[parameter.name]
-        played.append(float(value == "c") if parameter is MODE else 1 - abs(value - 0.8))
+        played.append(float(value == "c") if parameter is MODE else 1 - abs(number(value) - 0.8))
         algorithm.tell(request.id, scale(played[-1]))
     late = played[-rounds // 4 :]
     by_chance = 1 / 3 if parameter is MODE else 0.66

@@ -15,7 +15,7 @@ from oppertune.algorithms.ddpg.actor_critic import _PENALTY, ActorCritic
 from oppertune.algorithms.testing import AlgorithmConformance
 from oppertune.core.errors import InvalidArgument, InvalidArgumentType, InvalidParameter, StateMismatch
 from oppertune.core.types import Context
-from oppertune.core.values import Categorical, Integer, Real
+from oppertune.core.values import Categorical, Integer, Real, ValueType
 
 PARAMETERS = (
     Integer("pool", 20, 5, 100, 5),
@@ -55,7 +55,7 @@ ARGUMENTS = {
 class TestConformance(AlgorithmConformance):
     contexts = (Context(), Context({"job": 1}), Context({"job": 2}))
 
-    @pytest.fixture(params=ARGUMENTS.values(), ids=ARGUMENTS.keys())
+    @pytest.fixture(params=ARGUMENTS.values(), ids=list(ARGUMENTS))
     def make(self, request):
         return lambda seed: ddpg(**{**request.param, "random_seed": seed})
 
@@ -141,13 +141,13 @@ assert outcome(1) == outcome(4)
 
 
 def test_the_seed_decides_everything_and_global_generators_nothing():
-    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002 - to see it unused
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state(legacy=False)["state"]["key"].tolist()  # noqa: NPY002 - to see it unused
     algorithms = [ddpg(random_seed=seed) for seed in (1, 1, 2)]
     assert learned(algorithms[0]) == learned(algorithms[1]) != learned(algorithms[2])
     for algorithm in algorithms:
         tell(algorithm, [0.1, 0.7, -0.3] * 4)
     assert learned(algorithms[0]) == learned(algorithms[1])
-    after = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    after = torch.get_rng_state(), random.getstate(), np.random.get_state(legacy=False)["state"]["key"].tolist()  # noqa: NPY002
     assert torch.equal(before[0], after[0])
     assert before[1:] == after[1:]
 
@@ -396,8 +396,9 @@ def test_a_restored_learner_goes_on_to_the_bit_with_open_requests_and_moments():
 
 
 def test_the_state_is_small_and_bounded():
-    parameters = [Categorical(f"c{i}", "a", tuple("abcd")) for i in range(4)]
-    parameters += [Integer(f"i{i}", 10, 0, 20) for i in range(3)] + [Real(f"r{i}", 0.5, 0.0, 1.0) for i in range(3)]
+    parameters: list[ValueType] = [Categorical(f"c{i}", "a", tuple("abcd")) for i in range(4)]
+    parameters += [Integer(f"i{i}", 10, 0, 20) for i in range(3)]
+    parameters += [Real(f"r{i}", 0.5, 0.0, 1.0) for i in range(3)]
     algorithm = DDPG(parameters, [JOB], learn_loop_count=0, random_seed=1)
     tell(algorithm, np.linspace(0, 1, 500).tolist())
     size = len(orjson.dumps(algorithm.get_state()))

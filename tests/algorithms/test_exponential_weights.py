@@ -1,8 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from narrowing import category
 from oppertune.algorithms.exponential_weights import MAX_ARMS, ExponentialWeights
 from oppertune.algorithms.exponential_weights.exp3 import Exp3, Options
 from oppertune.algorithms.exponential_weights.exp3_rows import Exp3Rows
@@ -27,10 +30,10 @@ def test_the_arm_that_a_request_played_is_the_one_that_is_credited(cls):
     other = next(r for r in requests if r.prediction != first.prediction)
     algorithm.tell(first.id, 1.0)
     p = dict(zip(FOUR.categories, weights_of(algorithm)[0].p, strict=True))
-    assert max(p, key=p.get) == first.prediction["c"]
+    assert max(p, key=p.__getitem__) == first.prediction["c"]
     algorithm.tell(other.id, -1.0)
     p = dict(zip(FOUR.categories, weights_of(algorithm)[0].p, strict=True))
-    assert min(p, key=p.get) == other.prediction["c"]
+    assert min(p, key=p.__getitem__) == other.prediction["c"]
 
 
 @BOTH
@@ -112,7 +115,7 @@ def test_joint_weights_see_an_interaction_that_slates_cannot():
     for _ in range(500):
         request = algorithm.ask()
         u, v = request.prediction["u"], request.prediction["v"]
-        algorithm.tell(request.id, {"00": 0.5, "01": 0.0, "10": 0.0, "11": 1.0}[u + v])
+        algorithm.tell(request.id, {"00": 0.5, "01": 0.0, "10": 0.0, "11": 1.0}[category(u) + category(v)])
     assert algorithm.recommend() == {"u": "1", "v": "1"}
 
 
@@ -155,7 +158,8 @@ def test_the_state_of_many_arms_grows_with_those_played_and_up_to_a_bound(monkey
     best, probability = exp3.draw(rng)
     for reward in (1.0, 1.0, *rng.random(300)):
         exp3.learn(best, probability, reward) if reward == 1 else exp3.learn(*exp3.draw(rng), float(reward) / 1e3)
-    assert len(exp3.get_state()["arms"]) == 50
+    arms: Any = exp3.get_state()["arms"]
+    assert len(arms) == 50
     assert exp3.p.sum() == pytest.approx(1)
     assert exp3.best(0) == best, "what stands out is kept"
 

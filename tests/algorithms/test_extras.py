@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from extras import skip_without_extra
+from narrowing import registry_entries
 from oppertune.algorithms import all as registry
-from oppertune.algorithms.all import ALGORITHMS
 from oppertune.core.errors import MissingExtra
 
 HERE = Path(__file__).parent
@@ -57,7 +57,7 @@ def test_cases_that_need_an_extra_are_skipped_and_the_others_run(tmp_path):
 
 
 def test_a_module_of_our_own_that_is_missing_is_no_reason_to_skip(monkeypatch):
-    monkeypatch.setitem(ALGORITHMS._entries, "broken", registry._Shipped(".no_such_module", "X", extra="torch"))
+    monkeypatch.setitem(registry_entries(), "broken", registry._Shipped(".no_such_module", "X", extra="torch"))
     try:
         with pytest.raises(MissingExtra):
             skip_without_extra("broken")

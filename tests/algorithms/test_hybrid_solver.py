@@ -1,11 +1,24 @@
 import pytest
 
+from narrowing import number
 from oppertune.algorithms.hybrid_solver import HybridSolver
 from oppertune.core.errors import InvalidArgument, StateMismatch, UnknownAlgorithm
 from oppertune.core.types import Context
-from oppertune.core.values import Categorical, Integer, Real
+from oppertune.core.values import Categorical, Integer, Real, ValueType
 
-PARAMETERS = [Integer("n", 100, 100, 900, 100), Categorical("c", "a", ("a", "b")), Real("x", 0.5, -1.0, 1.0)]
+PARAMETERS: list[ValueType] = [
+    Integer("n", 100, 100, 900, 100),
+    Categorical("c", "a", ("a", "b")),
+    Real("x", 0.5, -1.0, 1.0),
+]
+
+
+def parts(algorithm):
+    """The learner of the categories and that of the numbers, where there are both."""
+    categories, numbers = algorithm.categorical_tuning_instance, algorithm.numerical_tuning_instance
+    assert categories is not None
+    assert numbers is not None
+    return categories, numbers
 
 
 def test_any_context_may_be_given():
@@ -20,19 +33,20 @@ def test_any_context_may_be_given():
 def test_both_parts_learn_every_reward_and_keep_no_requests():
     algorithm = HybridSolver(PARAMETERS, random_seed=1)
     requests = [algorithm.ask() for _ in range(4)]
-    for part in (algorithm.categorical_tuning_instance, algorithm.numerical_tuning_instance):
+    categories, numbers = parts(algorithm)
+    for part in (categories, numbers):
         assert part.get_tuning_requests() == []
     for request in reversed(requests):
         algorithm.tell(request.id, 0.5)
-    assert algorithm.categorical_tuning_instance.weights.t == 4
-    assert algorithm.numerical_tuning_instance.iteration == 4
+    assert categories.weights.t == 4
+    assert numbers.iteration == 4
 
 
 def test_the_two_points_of_a_pair_stay_within_one_context():
     algorithm = HybridSolver(PARAMETERS, numerical_algorithm_args={"feedback": 2}, random_seed=1)
     a, b = Context({"job": "a"}), Context({"job": "b"})
     plus, _, minus = algorithm.ask(a), algorithm.ask(b), algorithm.ask(a)
-    assert (plus.prediction["x"] + minus.prediction["x"]) / 2 == pytest.approx(0.5)
+    assert (number(plus.prediction["x"]) + number(minus.prediction["x"])) / 2 == pytest.approx(0.5)
 
 
 def test_an_abandoned_half_is_asked_again():
@@ -48,11 +62,12 @@ def test_a_random_seed_seeds_both_parts_apart_and_their_own_arguments_win():
     seeded = [HybridSolver(PARAMETERS, random_seed=5) for _ in range(2)]
     first, second = [a.ask().prediction for a in seeded]
     assert first == second
-    parts = [seeded[0].categorical_tuning_instance, seeded[0].numerical_tuning_instance]
-    assert parts[0]._random_seed != parts[1]._random_seed
+    categories, numbers = parts(seeded[0])
+    assert categories._random_seed != numbers._random_seed
     own = HybridSolver(PARAMETERS, numerical_algorithm_args={"random_seed": 3}, random_seed=5)
-    assert own.numerical_tuning_instance._random_seed == 3
-    assert own.categorical_tuning_instance._random_seed == parts[0]._random_seed
+    own_categories, own_numbers = parts(own)
+    assert own_numbers._random_seed == 3
+    assert own_categories._random_seed == categories._random_seed
 
 
 def test_a_part_that_remembers_what_it_played_recommends_the_best_of_it():
@@ -62,7 +77,7 @@ def test_a_part_that_remembers_what_it_played_recommends_the_best_of_it():
     rewards = {}
     for _ in range(20):
         request = algorithm.ask()
-        reward = request.prediction["n"] / 900 + request.prediction["x"] / 10
+        reward = number(request.prediction["n"]) / 900 + number(request.prediction["x"]) / 10
         algorithm.tell(request.id, reward)
         rewards[reward] = request.prediction
     best = rewards[max(rewards)]
@@ -81,7 +96,9 @@ def test_it_learns_categories_and_numbers_together():
     for _ in range(800):
         request = algorithm.ask()
         n, c, x = request.prediction.values()
-        algorithm.tell(request.id, (c == "b") * 0.1 + 0.5 - ((n - 700) / 800) ** 2 / 4 - (x + 0.5) ** 2 / 8)
+        algorithm.tell(
+            request.id, (c == "b") * 0.1 + 0.5 - ((number(n) - 700) / 800) ** 2 / 4 - (number(x) + 0.5) ** 2 / 8
+        )
     best = algorithm.recommend()
     assert best["c"] == "b"
     assert best["n"] in {600, 700, 800}

@@ -1,8 +1,12 @@
 """Each option repairs the weakness of the original algorithm that it is for, and the default still has it."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
+from narrowing import number
 from oppertune.algorithms.all import create_tuning_instance
 from oppertune.algorithms.bluefin import BlueFin
 from oppertune.algorithms.exponential_weights import ExponentialWeights
@@ -12,7 +16,7 @@ from oppertune.algorithms.shared.running_statistics import RunningStatistics
 from oppertune.algorithms.testing import AlgorithmConformance
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.types import Context
-from oppertune.core.values import Categorical, Integer, Real
+from oppertune.core.values import Categorical, Integer, Real, ValueType
 
 REALS = [Real(f"x{i}", 0.3, 0.0, 1.0) for i in range(3)]
 SWITCHES = [Integer(f"on{i}", 0, 0, 1) for i in range(5)]
@@ -20,11 +24,11 @@ LETTERS = [Categorical(f"c{i}", "a", ("a", "b", "c", "d")) for i in range(2)]
 SPREAD = {"scale": "spread", "explore": 0.25}
 BOTH = pytest.mark.parametrize("cls", [ExponentialWeights, ExponentialWeightsSlates])
 
-CASES = {
-    "one-point": ("bluefin", REALS + SWITCHES, {"baseline": "mean", "min_levels": 0.5, "edges": True}),
+CASES: dict[str, tuple[str, Sequence[ValueType], Mapping[str, Any]]] = {
+    "one-point": ("bluefin", [*REALS, *SWITCHES], {"baseline": "mean", "min_levels": 0.5, "edges": True}),
     "two-point": (
         "bluefin",
-        REALS + SWITCHES,
+        [*REALS, *SWITCHES],
         {"feedback": 2, "normalise": "spread", "min_levels": 1, "edges": True, "optimizer": "sgd"},
     ),
     "joint": ("exponential_weights", LETTERS, {**SPREAD, "share": 0.01}),
@@ -36,14 +40,14 @@ CASES = {
     "slates": ("exponential_weights_slates", [*LETTERS, Categorical("n", "1", ("1", "2"))], {**SPREAD, "share": 0.01}),
     "hold": (
         "hybrid_solver",
-        LETTERS + REALS,
+        [*LETTERS, *REALS],
         {"numerical_algorithm_args": {"feedback": 2}, "hold_categories": True},
     ),
-    "recommended": ("hybrid_solver", LETTERS + REALS + SWITCHES, RECOMMENDED),
+    "recommended": ("hybrid_solver", [*LETTERS, *REALS, *SWITCHES], RECOMMENDED),
 }
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+@pytest.fixture(params=CASES.values(), ids=list(CASES))
 def make(request):
     algorithm, parameters, arguments = request.param
     return lambda seed: create_tuning_instance(parameters, algorithm, {**arguments, "random_seed": seed})
@@ -145,19 +149,20 @@ def test_switches_far_from_their_best_are_found():
     assert found(min_levels=0.5) > 4
 
 
-def test_coordinates_that_are_played_farther_away_have_their_gradient_divided_by_it():
+def test_coordinates_that_are_played_farther_away_have_their_gradient_divided_by_it(monkeypatch):
     algorithm = BlueFin([*REALS[:1], Integer("n", 5, 0, 10)], feedback=2, delta=0.02, min_levels=1, random_seed=1)
     plus, minus = algorithm.ask(), algorithm.ask()
     probe = next(iter(algorithm._probes.values()))
     u = probe["direction"]
-    assert plus.prediction["x0"] - minus.prediction["x0"] == pytest.approx(2 * 0.02 * u[0])
-    assert plus.prediction["n"] - minus.prediction["n"] == round(2 * 0.1 * u[1] * 10)
-    number = next(iter(algorithm._probes))
-    learned = []
-    algorithm._ascend = learned.append
+    difference = {name: number(x) - number(minus.prediction[name]) for name, x in plus.prediction.items()}
+    assert difference["x0"] == pytest.approx(2 * 0.02 * u[0])
+    assert difference["n"] == round(2 * 0.1 * u[1] * 10)
+    pair = next(iter(algorithm._probes))
+    learned: list[Any] = []
+    monkeypatch.setattr(algorithm, "_ascend", learned.append)
     algorithm.tell(plus.id, 1.0)
     algorithm.tell(minus.id, 0.5)
-    assert number not in algorithm._probes
+    assert pair not in algorithm._probes
     # g_i = n D u_i / (2 delta_i), D = (1 - 0.5) / 1
     assert learned[0] == pytest.approx(2 * 0.5 * u / (2 * np.array([0.02, 0.1])))
 
@@ -292,7 +297,8 @@ def test_one_absurd_reward_stops_no_learning(algorithm):
         request = tuner.ask()
         score = sum(x if isinstance(x, float | int) else x == "b" for x in request.prediction.values())
         tuner.tell(request.id, -1e300 if t == 20 else float(score))
-        state.append(str(tuner.get_state()["learner"].get("centre", tuner.get_state()["learner"].get("weights"))))
+        learner: Any = tuner.get_state()["learner"]
+        state.append(str(learner.get("centre", learner.get("weights"))))
     assert len(set(state[30:])) > 10
 
 
@@ -305,7 +311,7 @@ def categories(request):
 
 def hybrid(**arguments):
     return HybridSolver(
-        LETTERS + REALS, numerical_algorithm_args={"feedback": 2}, random_seed=1, hold_categories=True, **arguments
+        [*LETTERS, *REALS], numerical_algorithm_args={"feedback": 2}, random_seed=1, hold_categories=True, **arguments
     )
 
 
@@ -319,7 +325,7 @@ def test_both_halves_of_a_pair_are_played_with_the_same_categories():
     pairs = [(categories(algorithm.ask()), categories(algorithm.ask())) for _ in range(10)]
     assert all(one == other for one, other in pairs)
     assert len({tuple(one) for one, _ in pairs}) > 3, "each pair has a draw of its own"
-    drawn_each = HybridSolver(LETTERS + REALS, numerical_algorithm_args={"feedback": 2}, random_seed=1)
+    drawn_each = HybridSolver([*LETTERS, *REALS], numerical_algorithm_args={"feedback": 2}, random_seed=1)
     pairs = [(categories(drawn_each.ask()), categories(drawn_each.ask())) for _ in range(10)]
     assert any(one != other for one, other in pairs)
 
@@ -342,7 +348,9 @@ def test_an_abandoned_half_is_asked_again_with_its_categories_and_an_abandoned_p
 
 
 def test_without_pairs_or_categories_to_hold_nothing_changes():
-    for parameters, arguments in ((LETTERS + REALS, {}), (REALS, {"feedback": 2}), (LETTERS, None)):
+    cases: list[tuple[Sequence[ValueType], dict[str, Any] | None]]
+    cases = [([*LETTERS, *REALS], {}), (REALS, {"feedback": 2}), (LETTERS, None)]
+    for parameters, arguments in cases:
         solvers = [
             HybridSolver(parameters, numerical_algorithm_args=arguments, random_seed=1, hold_categories=hold)
             for hold in (True, False)
@@ -354,7 +362,7 @@ def test_the_recommended_arguments_have_less_regret_than_the_documented_ones():
     def regret(arguments):
         total = 0.0
         for seed in range(3):
-            algorithm = HybridSolver(LETTERS + REALS + SWITCHES, random_seed=seed, **arguments)
+            algorithm = HybridSolver([*LETTERS, *REALS, *SWITCHES], random_seed=seed, **arguments)
             for _ in range(300):
                 request = algorithm.ask()
                 c0, c1, *x = request.prediction.values()

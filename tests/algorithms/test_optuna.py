@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import orjson
@@ -238,7 +239,10 @@ def test_a_cliff_leaves_the_difference_of_good_and_best():
 
 
 def test_first_points_are_played_first_and_arguments_stay_the_callers():
-    args = {"points_to_evaluate": [{"mode": "c", "pool": 9}, {"pool": 1, "mode": "b", "fixed": 3}], "verbose": False}
+    args: dict[str, Any] = {
+        "points_to_evaluate": [{"mode": "c", "pool": 9}, {"pool": 1, "mode": "b", "fixed": 3}],
+        "verbose": False,
+    }
     learner = HOpt([MODE, FIXED, POOL], fmin_args=args)
     assert learner.iteration == 0
     assert [learner.ask().prediction for _ in range(2)] == [
@@ -329,7 +333,9 @@ def test_threads_at_once_leave_the_process_as_it_was():
 
 
 def test_what_a_sampler_divides_by_zero_is_no_warning():
-    class Divides(optuna.samplers.RandomSampler):
+    from optuna.samplers import RandomSampler
+
+    class Divides(RandomSampler):
         def sample_independent(self, *args):
             assert np.isnan(np.zeros(1) / np.zeros(1))
             return super().sample_independent(*args)

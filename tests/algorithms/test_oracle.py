@@ -4,7 +4,10 @@ import copy
 import gzip
 import json
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from oppertune.algorithms.bluefin import BlueFin
 from oppertune.algorithms.exponential_weights import ExponentialWeights
 from oppertune.algorithms.exponential_weights_slates import ExponentialWeightsSlates
 from oppertune.algorithms.hybrid_solver import HybridSolver
-from oppertune.algorithms.shared.optimizers import create_optimizer
+from oppertune.algorithms.shared.optimizers import RMSprop, create_optimizer
 from oppertune.core.transform import ValueTransformer
 from oppertune.core.types import generate_context_id
 from oppertune.core.values import Integer, Real, to_value
@@ -147,8 +150,13 @@ def test_every_recorded_round_and_state_is_the_originals(case):
         follower.algorithm.set_reward(rewards[-1])
     if "final_state" in result:
         assert_state(follower.state(), result["final_state"])
-    statistics = {"mean": np.mean, "median": np.median, "max": np.max, "min": np.min} | {
-        f"p{q}": lambda r, q=q: np.percentile(r, q) for q in (95, 99)
+    statistics: dict[str, Callable[[list[float]], Any]] = {
+        "mean": np.mean,
+        "median": np.median,
+        "max": np.max,
+        "min": np.min,
+        "p95": partial(np.percentile, q=95),
+        "p99": partial(np.percentile, q=99),
     }
     for name, value in result["summary"].items():
         if name in statistics:
@@ -175,8 +183,12 @@ def test_every_optimizer_step_is_the_originals(case):
             optimizer.eta = change["eta"]
         assert optimizer(np.array(gradient)).tolist() == near(expected["step"])
         if "v" in expected:
+            assert isinstance(optimizer, RMSprop)
+            assert isinstance(optimizer.v, np.ndarray)
             assert optimizer.v.tolist() == near(expected["v"])
         if expected.get("b") is not None:
+            assert isinstance(optimizer, RMSprop)
+            assert isinstance(optimizer.b, np.ndarray)
             assert optimizer.b.tolist() == near(expected["b"])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from narrowing import open_requests
 from oppertune.algorithms.autoscope import AutoScope
 from oppertune.core.types import Context
 
@@ -42,7 +43,8 @@ def played(case, **arguments):
         names = {"np": np, "math": math, "p": prediction, "c": data, "t": t, "x": x, **objective["constants"]}
         rewards.append(float(eval(objective["expression"], names)))  # noqa: S307 - our own data file
         if entry := recorded.get(t):
-            request = next(r for r in instance._Algorithm__requests if r.id == request_id)
+            request = next(r for r in open_requests(instance) if r.id == request_id)
+            assert request.metadata is not None
             assert request.metadata["leaf"] == entry["leaf"]
             assert prediction == near(entry["prediction"])
             assert rewards[-1] == near(entry["reward"])

@@ -1,10 +1,12 @@
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from typing import Any, cast
 
 import pytest
 
 from extras import skip_without_extra
+from narrowing import registry_entries
 from oppertune.algorithms import all as registry
 from oppertune.algorithms.all import ALGORITHMS, create_tuning_instance, get_algorithm_class
 from oppertune.algorithms.hybrid_solver import HybridSolver
@@ -69,7 +71,7 @@ else:
 
 def test_an_algorithm_whose_packages_are_missing_names_the_extra(monkeypatch):
     lacking = registry._Shipped(".no_such_module", "X", extra="torch")
-    monkeypatch.setitem(ALGORITHMS._entries, "lacking", lacking)
+    monkeypatch.setitem(registry_entries(), "lacking", lacking)
     with pytest.raises(MissingExtra, match=r"oppertune-streams\[torch\]") as caught:
         get_algorithm_class("lacking")
     assert caught.value.extra == "torch"
@@ -95,7 +97,7 @@ def test_a_process_can_add_its_own():
     finally:
         del ALGORITHMS["mine"]
     with pytest.raises(InvalidArgument):
-        ALGORITHMS["mine"] = dict
+        ALGORITHMS["mine"] = cast("Any", dict)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import numpy as np
 import orjson
 import pytest
 
+from narrowing import open_requests
 from oppertune.algorithms.slates import Slates
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.types import Context
@@ -45,7 +46,7 @@ def test_what_exploring_finds_counts_more_than_what_is_played_all_the_time():
     instance = Slates([MODE], random_seed=1)
     greedy = instance.ask()
     metadata = {"actions": [0], "probabilities": [0.9]}
-    request = next(iter(instance._Algorithm__requests))
+    request = next(iter(open_requests(instance)))
     steps = []
     for probability in (0.9, 0.05):
         other = Slates([MODE], random_seed=1)

@@ -3,23 +3,25 @@
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
 from guided import Halving, YourCustomAlgorithm
 
+from narrowing import registry_entries
 from oppertune.algorithms.all import ALGORITHMS, create_tuning_instance
 from oppertune.algorithms.autoscope import AutoScope, AutoScopeFeature
 from oppertune.algorithms.base import Algorithm
 from oppertune.algorithms.testing import AlgorithmConformance
 from oppertune.core.types import Context
-from oppertune.core.values import Integer, Real
+from oppertune.core.values import Integer, Real, ValueType
 
 SNIPPETS = Path(__file__).parents[1] / "data" / "snippets"  # as text: a formatter would change them
 BASIC = (SNIPPETS / "basic-usage.txt").read_text()
 CONTEXT_AWARE = (SNIPPETS / "context-aware-tuning.txt").read_text()  # its Context is imported nowhere in the summary
 
-PARAMETERS = [Integer("workers", 4, 1, 16), Real("rate", 0.01, 0.001, 0.1)]
+PARAMETERS: list[ValueType] = [Integer("workers", 4, 1, 16), Real("rate", 0.01, 0.001, 0.1)]
 
 
 class App:
@@ -36,7 +38,7 @@ class App:
 
 def test_the_basic_usage_snippet_runs_its_hundred_rounds_and_learns():
     app = App()
-    names = {"app": app, "calculate_reward": lambda metrics: min(metrics.goodness, 0.9)}
+    names: dict[str, Any] = {"app": app, "calculate_reward": lambda metrics: min(metrics.goodness, 0.9)}
     exec(BASIC, names)  # noqa: S102 - the snippet under test
     assert len(app.seen) == 100
     assert all(list(seen) == ["algorithm", "workers", "learning_rate"] for seen in app.seen)
@@ -54,7 +56,7 @@ def test_the_basic_usage_snippet_stops_when_the_target_is_reached():
 
 
 def test_the_autoscope_snippet_runs_after_the_first_as_printed():
-    names = {"app": App(), "calculate_reward": lambda metrics: metrics.goodness, "Context": Context}
+    names: dict[str, Any] = {"app": App(), "calculate_reward": lambda metrics: metrics.goodness, "Context": Context}
     exec(BASIC, names)  # noqa: S102
     exec(CONTEXT_AWARE, names)  # noqa: S102
     autoscope, context = names["autoscope"], names["context"]
@@ -66,7 +68,7 @@ def test_the_autoscope_snippet_runs_after_the_first_as_printed():
 
 
 def test_the_guides_features_are_autoscopes():
-    names = {"AutoScopeFeature": AutoScopeFeature}
+    names: dict[str, Any] = {"AutoScopeFeature": AutoScopeFeature}
     exec((SNIPPETS / "context-features.txt").read_text(), names)  # noqa: S102
     autoscope = AutoScope(PARAMETERS, names["features"], random_seed=1)
     context = Context({"workload_type": "oltp", "time_of_day": "morning", "user_load": "light"})
@@ -88,12 +90,12 @@ def test_the_guides_algorithm_as_printed_runs_the_declared_configuration():
 
 def test_the_guides_registry_entry_makes_it_known_by_name(monkeypatch):
     package = ModuleType("theirs.your_custom_algorithm")
-    package.YourCustomAlgorithm = YourCustomAlgorithm
+    vars(package)["YourCustomAlgorithm"] = YourCustomAlgorithm
     monkeypatch.setitem(sys.modules, "theirs", ModuleType("theirs"))
     monkeypatch.setitem(sys.modules, package.__name__, package)
-    names = {"__package__": "theirs", "Dict": dict, "Type": type, "Algorithm": Algorithm}
+    names: dict[str, Any] = {"__package__": "theirs", "Dict": dict, "Type": type, "Algorithm": Algorithm}
     exec((SNIPPETS / "registering-new-algorithms.txt").read_text(), names)  # noqa: S102
-    monkeypatch.setattr(ALGORITHMS, "_entries", dict(ALGORITHMS._entries))
+    monkeypatch.setattr(ALGORITHMS, "_entries", dict(registry_entries()))
     ALGORITHMS.update(names["ALGORITHMS"])
     assert type(create_tuning_instance(PARAMETERS, "your_custom_algorithm")) is YourCustomAlgorithm
 

@@ -1,11 +1,13 @@
 """The surrogate learner and ``auto``: what they promise beyond the contract, and the mechanisms it rests on."""
 
 import math
+from typing import Any
 
 import numpy as np
 import orjson
 import pytest
 
+from narrowing import number
 from oppertune.algorithms.auto import Auto
 from oppertune.algorithms.hybrid_solver import HybridSolver
 from oppertune.algorithms.shared.mixed_space import MixedSpace, differences
@@ -14,7 +16,7 @@ from oppertune.algorithms.surrogate.change_detection import ChangeDetector, Rewa
 from oppertune.algorithms.surrogate.gaussian_process import Data, Hyperparameters, Posterior
 from oppertune.algorithms.surrogate.history import History
 from oppertune.core.errors import InvalidArgument
-from oppertune.core.types import Context
+from oppertune.core.types import Context, PredictionType
 from oppertune.core.values import Categorical, Integer, Real
 
 POOL = Integer("pool", 2, 1, 9)
@@ -53,13 +55,13 @@ def test_it_finds_the_best_configuration_of_numbers_and_categories_with_one_at_t
     assert np.mean(seen[30:]) > 0.95
     best = learner.recommend()
     assert (best["pool"], best["policy"]) == (7, "lfu")
-    assert best["ratio"] > 0.9
+    assert number(best["ratio"]) > 0.9
 
 
 def test_with_noise_it_recommends_the_likely_best_not_the_luckiest():
     learner = Surrogate(SYSTEM, random_seed=1)
     play(learner, 80, noise=0.05)
-    lucky = {"pool": 3, "policy": "fifo", "ratio": 0.5}
+    lucky: PredictionType = {"pool": 3, "policy": "fifo", "ratio": 0.5}
     learner.observe(lucky, 0.4)
     learner.observe(lucky, 1.3)
     for _ in range(3):
@@ -176,7 +178,7 @@ def test_however_many_contexts_are_suspected_the_state_stays_small():
     changes = ChangeDetector()
     for i in range(500):
         counted([1.5] * 8, changes, [str(i)])
-    state = changes.get_state()
+    state: dict[str, Any] = changes.get_state()
     assert len(state["sums"]) == len(state["rewards"]) == 50
     assert not any(counted([3], changes, ["0"]))
 
@@ -206,7 +208,7 @@ def test_rewards_of_any_size_are_made_fit_for_the_model(unit, cliff):
     learner = Surrogate(SYSTEM, random_seed=1)
     play(learner, 40, reward=lambda c: cliff if c["pool"] < 5 else goodness(c) * unit)
     if unit > 1e-150 and cliff < -unit:
-        assert learner.recommend()["pool"] >= 5
+        assert number(learner.recommend()["pool"]) >= 5
 
 
 def test_a_full_history_joins_what_is_close_and_keeps_the_count():

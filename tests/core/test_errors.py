@@ -16,7 +16,8 @@ STANDARD = {name for name, c in vars(builtins).items() if inspect.isclass(c) and
 
 def drawn():
     """The tree at the head of the module: by name its parent, the class of the standard library beside it, its path."""
-    found, path = {}, []
+    found: dict[str, tuple[str | None, str | None, str | None]] = {}
+    path: list[str] = []
     for line in errors.__doc__.splitlines():
         if not (match := re.match(r"    ([│ ├└─]*)(\w+)(?: \((\w+)\))?(?:.*\((streams/\S+\.py)\))?", line)):
             continue

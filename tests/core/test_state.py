@@ -2,7 +2,7 @@ import collections
 import json
 import math
 import random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -124,7 +124,8 @@ def test_a_bit_generator_alone_goes_on_too():
 
 
 def test_words_of_128_bits_are_hexadecimal():
-    words = encode(np.random.default_rng(1))["state"]["state"]
+    generator: Any = encode(np.random.default_rng(1))
+    words = generator["state"]["state"]
     assert words["state"]["hex"].startswith("0x")
     assert encode(2**63 - 1) == 2**63 - 1
     assert encode(-(2**63)) == -(2**63)
@@ -132,11 +133,12 @@ def test_words_of_128_bits_are_hexadecimal():
 
 
 def test_equal_sets_look_equal_in_every_process():
-    assert encode(set("hgfedcba"))["items"] == sorted("hgfedcba")
+    encoded: Any = encode(set("hgfedcba"))
+    assert encoded["items"] == sorted("hgfedcba")
 
 
 def test_what_was_encoded_shares_nothing_with_its_source():
-    x = {"a": [1, {"b": [2]}], "c": np.array([1.0])}
+    x: dict[str, Any] = {"a": [1, {"b": [2]}], "c": np.array([1.0])}
     encoded = encode(x)
     kept = json.dumps(encoded)
     x["a"][1]["b"].append(3)
@@ -157,7 +159,7 @@ class Counter:
 
 def test_stateful_objects_are_restored_in_place_wherever_they_stand():
     encoded = through_json(encode({"one": Counter(1), "more": [Counter(2), (Counter(3),)], "n": 4}))
-    current = {"one": Counter(), "more": [Counter(), (Counter(),)], "n": 0}
+    current: dict[str, Any] = {"one": Counter(), "more": [Counter(), (Counter(),)], "n": 0}
     back = decode(encoded, current)
     assert back["one"] is current["one"]
     assert (back["one"].n, back["more"][0].n, back["more"][1][0].n, back["n"]) == (1, 2, 3, 4)
@@ -165,7 +167,7 @@ def test_stateful_objects_are_restored_in_place_wherever_they_stand():
         decode(encoded, {"one": Counter(), "more": [], "n": 0})
 
 
-class Subclass(dict):
+class Subclass(dict[str, int]):
     pass
 
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from narrowing import number, numeric
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.transform import ValueTransformer
 from oppertune.core.values import Categorical, Integer, Real
@@ -15,7 +16,8 @@ def test_the_declared_value_comes_back(value):
     transformer = ValueTransformer(value)
     y = transformer.transform(value.val)
     back = transformer.inverse_transform(y)
-    if transformer.transformed.type == "real" and not 0 < y < 1:  # so near an end that it cannot be told from it
+    # So near an end that it cannot be told from it:
+    if transformer.transformed.type == "real" and not 0 < number(y) < 1:
         assert back == pytest.approx(value.val, abs=1e-12 * (value.max - value.min))
     else:
         assert back == value.val
@@ -40,18 +42,21 @@ def test_the_inverse_of_anything_is_legal(value, y):
 @given(numbers, st.floats(0, 1))
 def test_the_inverse_inside_the_bounds_is_legal_and_monotone(value, share):
     transformer = ValueTransformer(value)
-    y = share * transformer.transformed.max
+    transformed = numeric(transformer.transformed)
+    y = share * transformed.max
     assert value.contains(transformer.inverse_transform(y))
     assert transformer.inverse_transform(0) == value.min
-    assert transformer.inverse_transform(transformer.transformed.max) == value.max
-    assert value.min <= transformer.inverse_transform(y / 2) <= transformer.inverse_transform(y) <= value.max
+    assert transformer.inverse_transform(transformed.max) == value.max
+    half, whole = (number(transformer.inverse_transform(x)) for x in (y / 2, y))
+    assert value.min <= half <= whole <= value.max
 
 
 @given(log_integers() | log_reals(), st.floats(0, 1), st.floats(0, 1))
 def test_a_logarithmic_scale_is_monotone_and_gets_its_values_back(value, one, other):
     transformer = ValueTransformer(value)
     low, high = sorted((one, other))
-    small, large = (transformer.inverse_transform(y * transformer.transformed.max) for y in (low, high))
+    end = numeric(transformer.transformed).max
+    small, large = (number(transformer.inverse_transform(y * end)) for y in (low, high))
     assert small <= large
     back = transformer.inverse_transform(transformer.transform(small))
     assert back == pytest.approx(small, rel=1e-12, abs=0)

@@ -1,3 +1,5 @@
+from typing import Any, cast
+
 import orjson
 import pytest
 from hypothesis import given
@@ -44,7 +46,7 @@ def test_data_that_is_not_json_is_refused(data):
             Context(data, id=context_id)
         assert isinstance(caught.value, TypeError)
     with pytest.raises(InvalidContext):
-        Context(id=5)
+        Context(id=cast("Any", 5))
 
 
 def test_request_ids_differ():

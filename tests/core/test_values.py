@@ -1,5 +1,6 @@
 import math
 from decimal import localcontext
+from typing import Any, cast
 
 import numpy as np
 import orjson
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from narrowing import numeric
 from oppertune.core.errors import InvalidArgument, InvalidParameter, InvalidParameterType
 from oppertune.core.values import Categorical, Integer, Real, to_dict, to_value
 from strategies import integers, numbers, parameters, stepped_reals
@@ -81,13 +83,15 @@ def test_what_is_not_on_the_integers_is_not_contained(x):
 
 
 def test_whole_floats_and_numpy_numbers_are_integers():
-    value = Integer("i", np.int64(4), np.int32(0), 10.0, np.float64(2))
+    four, zero, ten, two = cast("tuple[Any, ...]", (np.int64(4), np.int32(0), 10.0, np.float64(2)))
+    value = Integer("i", four, zero, ten, two)
     assert value == Integer("i", 4, 0, 10, 2)
     assert type(value.val) is int
     assert value.contains(4.0)
     assert value.contains(np.int64(4))
-    assert Real("r", np.float32(0.5), 0, np.int64(1)) == Real("r", 0.5, 0, 1)
-    assert type(Real("r", np.float32(0.5), 0, 1).val) is float
+    half, one = cast("tuple[Any, ...]", (np.float32(0.5), np.int64(1)))
+    assert Real("r", half, 0, one) == Real("r", 0.5, 0, 1)
+    assert type(Real("r", half, 0, 1).val) is float
 
 
 def test_strings_of_numpy_become_plain_ones():
@@ -99,15 +103,15 @@ def test_strings_of_numpy_become_plain_ones():
     ("build", "error"),
     [
         (lambda: Integer("i", True, 0, 1), InvalidParameterType),
-        (lambda: Integer("i", 1.5, 0, 2), InvalidParameterType),
-        (lambda: Integer("i", math.inf, 0, 2), InvalidParameterType),
-        (lambda: Integer(1, 1, 0, 2), InvalidParameterType),
+        (lambda: Integer("i", cast("Any", 1.5), 0, 2), InvalidParameterType),
+        (lambda: Integer("i", cast("Any", math.inf), 0, 2), InvalidParameterType),
+        (lambda: Integer(cast("Any", 1), 1, 0, 2), InvalidParameterType),
         (lambda: Integer("i", 3, 0, 2), InvalidParameter),
         (lambda: Integer("i", 1, 0, 2, 0), InvalidParameter),
         (lambda: Integer("i", 1, 0, 2, 2), InvalidParameter),
         (lambda: Integer("i", 0, 0, 3, 2), InvalidParameter),
         (lambda: Integer("i", 0, 0, 2**63), InvalidParameter),
-        (lambda: Real("r", "0", 0, 1), InvalidParameterType),
+        (lambda: Real("r", cast("Any", "0"), 0, 1), InvalidParameterType),
         (lambda: Real("r", False, 0, 1), InvalidParameterType),
         (lambda: Real("r", math.nan, 0, 1), InvalidParameter),
         (lambda: Real("r", 0, 0, math.inf), InvalidParameter),
@@ -119,13 +123,13 @@ def test_strings_of_numpy_become_plain_ones():
         (lambda: Real("r", 0, 0, 1, -0.1), InvalidParameter),
         (lambda: Real("r", 1e9, 1e9, 1e9 + 1, 1e-9), InvalidParameter),
         (lambda: Categorical("c", "a", "abc"), InvalidParameterType),
-        (lambda: Categorical("c", "a", {"a", "b"}), InvalidParameterType),
-        (lambda: Categorical("c", "a", ["a", 1]), InvalidParameterType),
-        (lambda: Categorical("c", 1, ["a"]), InvalidParameterType),
+        (lambda: Categorical("c", "a", cast("Any", {"a", "b"})), InvalidParameterType),
+        (lambda: Categorical("c", "a", ["a", cast("Any", 1)]), InvalidParameterType),
+        (lambda: Categorical("c", cast("Any", 1), ["a"]), InvalidParameterType),
         (lambda: Categorical("c", "b", ["a"]), InvalidParameter),
         (lambda: Categorical("c", "a", []), InvalidParameter),
         (lambda: Categorical("c", "a", ["a", "a"]), InvalidParameter),
-        (lambda: to_value(5), InvalidParameterType),
+        (lambda: to_value(cast("Any", 5)), InvalidParameterType),
         (lambda: to_value({"type": "complex", "name": "z"}), InvalidParameter),
         (lambda: to_value({"type": "real", "name": "r", "val": 0}), InvalidParameter),
         (lambda: to_value({"type": "real", "name": "r", "val": 0, "min": 0, "max": 1, "setp": 1}), InvalidParameter),
@@ -141,8 +145,8 @@ def test_a_wrong_definition_is_refused(build, error):
 
 def test_a_step_may_be_left_out_of_a_dictionary():
     """Fault 31: KeyError."""
-    assert to_value({"type": "integer", "name": "i", "val": 1, "min": 0, "max": 2}).step == 1
-    assert to_value({"type": "real", "name": "r", "val": 1, "min": 0, "max": 2}).step is None
+    assert numeric(to_value({"type": "integer", "name": "i", "val": 1, "min": 0, "max": 2})).step == 1
+    assert numeric(to_value({"type": "real", "name": "r", "val": 1, "min": 0, "max": 2})).step is None
 
 
 def test_categories_are_found_by_name_and_by_index():
@@ -204,7 +208,7 @@ def test_a_parameter_with_one_legal_value_is_constant(value, constant):
         (lambda: Integer("i", 2, 2, 10, 2, log=True), "log does not go with a step"),
         (lambda: Real("r", 0.5, 0.5, 1, 0.1, log=True), "log does not go with a step"),
         (lambda: Integer("i", 1, 1, 10**13, log=True), "log needs a max of 1e"),
-        (lambda: Integer("i", 1, 1, 10, log=1), "must be true or false"),
+        (lambda: Integer("i", 1, 1, 10, log=cast("Any", 1)), "must be true or false"),
     ],
 )
 def test_no_logarithmic_scale(made, said):

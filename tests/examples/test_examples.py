@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, suppress
+from typing import Any
 
 import pytest
 import yaml
@@ -59,6 +60,8 @@ def load(name: str, monkeypatch):
     path = EXAMPLES / name
     monkeypatch.syspath_prepend(str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, path.stem, module)
     spec.loader.exec_module(module)
@@ -106,7 +109,11 @@ def rounds(fleet):
     seen: list[RoundRecord] = []
 
     def rounds(tuner: str) -> list[RoundRecord]:
-        seen.extend(RoundRecord.from_bytes(m.value()) for m in consumer.consume(1000, 0.1) if m.error() is None)
+        for message in consumer.consume(1000, 0.1):
+            if message.error() is None:
+                value = message.value()
+                assert value is not None
+                seen.append(RoundRecord.from_bytes(value))
         return [r for r in seen if r.tuner == tuner and r.outcome == "measured"]
 
     yield rounds
@@ -136,7 +143,7 @@ def test_the_comparison_tells_better_from_worse(monkeypatch):
     assert result["default"]["values"] == {"codec": "zlib", "level": 6, "events": 50, "layout": "rows"}
 
 
-def fetch(url: str, data: bytes | None = None) -> dict:
+def fetch(url: str, data: bytes | None = None) -> Any:
     with urllib.request.urlopen(url, data, timeout=10) as response:  # noqa: S310 - the service of the test
         return json.load(response)
 
@@ -157,7 +164,8 @@ def test_the_http_service_is_tuned(start, rounds):
 
     def writes_rule() -> bool:
         fetch(f"{url}/prices/7", b"")
-        return fetch(f"{url}/status")["traffic"] == "write-heavy"
+        traffic: str = fetch(f"{url}/status")["traffic"]
+        return traffic == "write-heavy"
 
     assert stopped(customers) == 0
     seen = json.loads(customers.stdout.read())[url.removeprefix("http://")]
@@ -255,7 +263,8 @@ def test_the_cache_forgets_by_age_and_by_either_rule(monkeypatch):
             cache.put(key, b"xx", 7)
 
     def has(key: str, *, lru: bool = False, ttl_s: float = 60.0) -> bool:
-        return cache.get(key, ttl_s=ttl_s, lru=lru) == (b"xx", 7)
+        found: object = cache.get(key, ttl_s=ttl_s, lru=lru)
+        return found == (b"xx", 7)
 
     put("a", "b")
     assert has("a")
@@ -276,7 +285,7 @@ def test_two_configurations_of_the_service_are_compared(tmp_path):
     scopes = [{"context": {"traffic": t}, "incumbent": {"values": values}} for t, values in tuned.items()]
     command = [
         sys.executable,
-        EXAMPLES / "http_service/compare.py",
+        str(EXAMPLES / "http_service/compare.py"),
         "--seconds",
         "1",
         "--warmup",
@@ -307,7 +316,8 @@ def test_the_reward_function_is_found_by_its_entry_point(start, fleet, rounds, t
         def measured() -> list[RoundRecord]:
             tuned.record("latency_ms", 100)
             tuned.record("eur_per_hour", 4)
-            return rounds("checkout-cost")
+            closed: list[RoundRecord] = rounds("checkout-cost")
+            return closed
 
         reward = wait_for(measured, "a measured round", 25)[0].reward
     assert reward == pytest.approx((3 - 0.4) / 3)  # -0.4 on a range from -3 to 0
@@ -320,7 +330,8 @@ def test_the_reward_function_prefers_any_cost_to_a_broken_limit(monkeypatch):
         metrics = {"latency_ms": Summary(), "eur_per_hour": Summary()}
         metrics["latency_ms"].add(latency_ms)
         metrics["eur_per_hour"].add(eur)
-        return function(metrics)
+        value: float = function(metrics)
+        return value
 
     assert reward(100, 2) == reward(199, 2) == -0.2
     assert reward(100, 50) == -1 > reward(210, 1) > reward(400, 1)

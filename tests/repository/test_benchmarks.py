@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from oppertune.core.values import Categorical, Integer, Real
+from oppertune.core.values import Categorical, Integer, ParameterValue, Real
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -69,11 +71,12 @@ def test_regret_plays_every_competitor_under_every_condition(benchmark):
 
 def test_stopped_it_prints_what_it_has_and_writes_no_page(tmp_path):
     before = written()
-    command = [sys.executable, BENCHMARKS / "regret.py", "--json", "--only", "uniform_random", "--seeds", "100"]
+    command = [sys.executable, str(BENCHMARKS / "regret.py"), "--json", "--only", "uniform_random", "--seeds", "100"]
     with subprocess.Popen(
-        [*command, "--rounds", "300", "--keep", tmp_path / "runs"], stdout=-1, stderr=-1, text=True
+        [*command, "--rounds", "300", "--keep", str(tmp_path / "runs")], stdout=-1, stderr=-1, text=True
     ) as process:
         try:
+            assert process.stderr is not None
             process.stderr.read(1)  # the first run is over
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=20)
@@ -97,7 +100,12 @@ def configuration(system, row):
     """A row of a measured table as a prediction."""
     values = {}
     for p, levels, x in zip(system.parameters(0), system.levels, row.tolist(), strict=True):
-        values[p.name] = {Categorical: str, Integer: lambda x, at=levels: at.tolist().index(x), Real: float}[type(p)](x)
+        kinds: dict[type, Callable[[float], ParameterValue]] = {
+            Categorical: str,
+            Integer: levels.tolist().index,
+            Real: float,
+        }
+        values[p.name] = kinds[type(p)](x)
     return values
 
 
@@ -120,7 +128,7 @@ def test_less_is_better_where_a_table_says_so_and_a_workload_that_was_lost_is_it
     assert len(system.rows) == 864
     lines = (line.split(",") for line in _unpacked("postgresql"))
     goal = next(lines).index("Performance-")
-    first = {}
+    first: dict[tuple[float, ...], float] = {}
     for line in lines:
         first.setdefault(tuple(map(float, line[:goal] + line[goal + 1 :])), float(line[goal]))
     order = np.argsort([first[tuple(row)] for row in system.rows.tolist()])
@@ -191,6 +199,8 @@ def optimum(problems, moved):
 
 class Recorder:
     """Plays the declared configuration, and keeps in which order it was asked and told."""
+
+    last: ClassVar["Recorder"]
 
     def __init__(self, parameters, *args):
         self.declared, self.script, self.rewards, self.asked = {p.name: p.val for p in parameters}, [], [], 0

@@ -51,7 +51,9 @@ def outside(service: dict[str, Any], inside: str) -> Path:
 
 def test_the_compose_file_is_one_by_the_published_schema() -> None:
     # The schema that `check-jsonschema --builtin-schema vendor.compose-spec` checks by; finding it imports nothing.
-    package = Path(str(importlib.util.find_spec("check_jsonschema").origin)).parent
+    found = importlib.util.find_spec("check_jsonschema")
+    assert found is not None
+    package = Path(str(found.origin)).parent
     schema = json.loads((package / "builtin_schemas/vendor/compose-spec.json").read_text())
     validator = jsonschema.validators.validator_for(schema)(schema)
     assert [error.message for error in validator.iter_errors(COMPOSE)] == []

@@ -1,7 +1,9 @@
 """What travels: bounds are kept, unknown fields ignored, other versions refused, and the stored schemas current."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +19,7 @@ from oppertune.schemas import (
     TunerSpec,
     reduce_context,
 )
-from oppertune.schemas.base import MAX_EVENT_BYTES, MAX_METRICS, MAX_SUMMARY_BINS
+from oppertune.schemas.base import MAX_EVENT_BYTES, MAX_METRICS, MAX_SUMMARY_BINS, Scalar
 from oppertune.schemas.configs import ARM_KINDS, STATUSES
 from oppertune.schemas.export import RECORDS, schema_text
 from oppertune.schemas.keys import murmur2, partition_of, request_id, scope_key, state_scope_key, tuner_of, values_hash
@@ -37,7 +39,7 @@ METRIC = {
     "metrics": {"m": 1.0},
 }
 CONFIGURATION = {"values": {"p": 1}, "hash": "h"}
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "v": 1,
     "tuner": "t",
     "scope": "",
@@ -65,7 +67,7 @@ ROUND = {
     "outcome": "measured",
     "closed_ms": 0,
 }
-SPEC = {"name": "t", "parameters": [{"name": "p", "type": "integer", "val": 1, "min": 0, "max": 9}]}
+SPEC: dict[str, Any] = {"name": "t", "parameters": [{"name": "p", "type": "integer", "val": 1, "min": 0, "max": 9}]}
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -87,7 +89,9 @@ def with_kind(kind):
     return {**CONFIG, "arms": [CONFIG["arms"][0] | {"kind": kind}]}
 
 
-OPEN_WORDS = {
+OPEN_WORDS: dict[
+    str, tuple[type[ConfigRecord | RoundRecord], Callable[[object], dict[str, Any]], Callable[[Any], object]]
+] = {
     "status": (ConfigRecord, lambda word: {**CONFIG, "status": word}, lambda record: record.status),
     "arm kind": (ConfigRecord, with_kind, lambda record: record.arms[0].kind),
     "round kind": (RoundRecord, lambda word: {**ROUND, "kind": word}, lambda record: record.kind),
@@ -219,7 +223,9 @@ def test_a_context_is_reduced_to_the_declared_features_before_it_is_named():
     assert near == reduce_context(features, {"load": 99.5, "zone": "eu"})
     assert near.data == {"load": 1, "zone": "eu"}
     assert near.id != reduce_context(features, {"load": 100, "zone": "eu"}).id
-    for bad in (None, {}, {"load": "x", "zone": "eu"}, {"load": True, "zone": "eu"}, {"load": float("nan"), "zone": 1}):
+    wrong: list[dict[str, Scalar] | None] = [None, {}]
+    wrong += [{"load": "x", "zone": "eu"}, {"load": True, "zone": "eu"}, {"load": float("nan"), "zone": 1}]
+    for bad in wrong:
         with pytest.raises(ValueError, match="context"):
             reduce_context(features, bad)
 
