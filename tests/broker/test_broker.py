@@ -30,6 +30,7 @@ from oppertune.streams.broker import (
     require_broker,
     topic_ids,
 )
+from oppertune.streams.broker.reading import text
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -116,12 +117,12 @@ def test_keys_land_where_javas_default_partitioner_puts_them(real):
     consumer = Consumer(real.consumer())
     consumer.assign([TopicPartition(real.topic("metrics"), p, 0) for p in range(4)])
     found: dict[str, int] = {}
-    wait_for(
-        lambda: (
-            found.update({m.key().decode(): m.partition() for m in consumer.consume(200, 0.5)}) or len(found) == 200
-        ),
-        "all records",
-    )
+
+    def all_are_there() -> bool:
+        found.update({text(m.key()): m.partition() or 0 for m in consumer.consume(200, 0.5)})
+        return len(found) == 200
+
+    wait_for(all_are_there, "all records")
     consumer.close()
     assert found == {name: partition_of(name, 4) for name in names}
 

@@ -14,7 +14,7 @@ from oppertune.streams.broker.reading import end_offsets, headers_of, raise_unle
 def write(settings: BrokerSettings, partition: int, *values: str, key: str = "k", **headers: str) -> None:
     producer = Producer(settings.producer())
     for value in values:
-        producer.produce(settings.topic("state"), value, key, partition=partition, headers=headers)
+        producer.produce(settings.topic("state"), value, key, partition=partition, headers=list(headers.items()))
     assert producer.flush(10) == 0
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
@@ -91,7 +92,7 @@ def test_secrets_come_from_files_too(monkeypatch, tmp_path):
 
 
 def test_settings_never_show_their_secrets():
-    given = LOGIN | {"ssl_key_password": "hunter3", "librdkafka": {"some.password": "hunter4"}}
+    given: dict[str, Any] = LOGIN | {"ssl_key_password": "hunter3", "librdkafka": {"some.password": "hunter4"}}
     settings = BrokerSettings(**given)
     assert settings.confluent()["sasl.password"] == "hunter2"
     assert "hunter" not in repr(settings) + str(settings)

@@ -13,7 +13,7 @@ def better_fast(values: dict[str, object]) -> float:
     return 0.9 if values["mode"] == "fast" else 0.1
 
 
-def kinds(world: World) -> list[str]:
+def kinds(world: World) -> list[str | None]:
     return [r.kind for r in world.rounds]
 
 
@@ -85,8 +85,8 @@ def test_silence_does_not_count_against_the_incumbent():
     """Seen on a real Kafka: a broker's pause in a round of the incumbent made a worse configuration win."""
     world = running(SILENCE)
     world.play(4, better_fast)
-    while world.scope().block is not None:
-        if world.config().arms[0].kind == "baseline" and not world.scope().block.incumbent_rewards:
+    while (block := world.scope().block) is not None:
+        if world.config().arms[0].kind == "baseline" and not block.incumbent_rewards:
             world.play(1, 0.5)
         elif world.config().arms[0].kind == "baseline":
             fall_silent(world)

@@ -1,10 +1,12 @@
 """What the fold does with each kind of event, one rule a test."""
 
 import math
+from typing import Any
 
 import orjson
 import pytest
 
+from narrowing import number
 from oppertune.core.errors import InvalidState, TopicRecreated, TopicsInvalid
 from oppertune.schemas.keys import values_hash
 from oppertune.streams.processor import Partition, Received
@@ -29,7 +31,7 @@ def test_a_present_instance_opens_a_round_whose_arm_is_legal():
     assert arm.round == 1
     assert arm.share == 1.0
     assert arm.values["mode"] in {"slow", "fast"}
-    assert 1 <= arm.values["pool"] <= 100
+    assert 1 <= number(arm.values["pool"]) <= 100
     assert arm.hash == values_hash(arm.values)
 
 
@@ -228,7 +230,9 @@ def test_a_round_whose_lease_no_worker_renewed_is_skipped_and_not_told():
     world.play(1, 0.9)
     world.here(request_id=world.config().arms[0].request_id)
     world.fold()
-    world.now_ms = world.scope().arms[0].measure_by_ms + 1
+    measure_by_ms = world.scope().arms[0].measure_by_ms
+    assert measure_by_ms is not None
+    world.now_ms = measure_by_ms + 1
     world.fold(read_to_end=True)  # the first fold after the outage
     assert (world.rounds[-1].outcome, world.rounds[-1].told) == ("skipped", None)
     assert "lease ran out" in world.rounds[-1].why
@@ -468,7 +472,7 @@ def test_rewards_are_scaled_to_their_known_range():
 # -- bad input: one dead letter with its reason, and the next event is handled
 
 
-def _bad(topic: str, reason: str, value: bytes | dict | None):
+def _bad(topic: str, reason: str, value: bytes | dict[str, Any] | None):
     return pytest.param(topic, reason, value, id=f"{topic}-{reason}-{str(value)[:24]}")
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from typing import Any
 
 import orjson
 from hypothesis import given, settings
@@ -33,7 +34,7 @@ class Interrupted(RuleBasedStateMachine):
         self.waiting: list[Received] = []
         self.sent: dict[int, float] = {}
         self.rewards = itertools.count(1)
-        self.events: list[dict] = []
+        self.events: list[dict[str, Any]] = []
         for world in (self.live, self.calm):
             world.apply(SMALL)
             world.here("a")
@@ -105,6 +106,7 @@ class Interrupted(RuleBasedStateMachine):
         for closed in self.live.rounds:
             if closed.outcome == "measured":
                 counted = closed.metrics["reward"].count
+                assert closed.reward is not None
                 total = closed.reward * counted
                 possible = {sum(some) for some in itertools.combinations(by_request[closed.request_id], counted)}
                 assert any(abs(total - p) < 1e-6 for p in possible)

@@ -2,6 +2,7 @@
 
 import orjson
 
+from narrowing import number
 from world import World, running, spec
 
 PARAMETERS = [
@@ -22,7 +23,7 @@ def test_the_fleet_gets_legal_values_and_hears_for_which_the_app_must_restart():
         world.play(1, reward=lambda values: 0.5 if values["gzip"] == "on" else 0.4)
     assert {values["gzip"] for values in seen} == {"on", "off"}
     assert all(type(values["rows"]) is int and 1 <= values["rows"] <= 1_000_000 for values in seen)
-    assert all(1e-4 <= values["rate"] <= 1 for values in seen)
+    assert all(1e-4 <= number(values["rate"]) <= 1 for values in seen)
     assert world.rounds[-1].outcome == "measured"
 
 

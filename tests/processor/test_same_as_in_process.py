@@ -1,5 +1,8 @@
 """The stream and the in-process loop are one: same seed, same rewards, same predictions, round by round."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from oppertune.algorithms.all import create_tuning_instance
@@ -16,7 +19,7 @@ NUMBERS = [
     {"name": "step", "type": "real", "val": 0.3, "min": 0.0, "max": 1.0, "step": 0.1},
     {"name": "constant", "type": "integer", "val": 3, "min": 3, "max": 3},
 ]
-CASES = {
+CASES: dict[str, tuple[str, list[dict[str, Any]], dict[str, Any]]] = {
     "bluefin-1": ("bluefin", NUMBERS, {"feedback": 1, "random_seed": 1}),
     "bluefin-2": ("bluefin", NUMBERS, {"feedback": 2, "random_seed": 2}),
     "bluefin-sgd": ("bluefin", NUMBERS, {"feedback": 2, "optimizer": "sgd", "eta_decay_rate": 0.03, "random_seed": 3}),
@@ -37,7 +40,7 @@ CASES = {
 }
 
 
-def reward_of(values: dict[str, object]) -> float:
+def reward_of(values: Mapping[str, object]) -> float:
     return sum(float(v) / 100 if isinstance(v, int | float) else 0.1 * len(str(v) + "x") for v in values.values()) % 1.0
 
 

@@ -28,8 +28,13 @@ def test_a_token_is_used_until_it_is_nearly_over(monkeypatch):
     with token_server() as url:
         tokens = credentials.ClientCredentials(_settings(url), None)
         first = asyncio.run(tokens.token())
-        asked = []
-        monkeypatch.setattr(tokens, "_ask", lambda: asked.append(now[0]) or ("second", 3600.0))
+        asked: list[float] = []
+
+        def ask() -> tuple[str, float]:
+            asked.append(now[0])
+            return "second", 3600.0
+
+        monkeypatch.setattr(tokens, "_ask", ask)
         now[0] += 3600 * 0.79
         assert asyncio.run(tokens.token()) == first
         now[0] += 3600 * 0.02

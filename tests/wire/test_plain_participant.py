@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from kafkas import unique_prefix, wait_for
+from kafkas import unique_prefix, value_of, wait_for
 from oppertune.core.assignment import position
 from oppertune.core.types import generate_context_id
 from oppertune.schemas import RoundRecord, TunerSpec, reduce_context
+from oppertune.schemas.base import Scalar
 from oppertune.schemas.keys import partition_of
 from oppertune.streams.broker import BrokerSettings, EmbeddedBroker
 from wire.participant import Participant, apply
@@ -27,7 +28,7 @@ SPEC = {
     "heartbeat_s": 10,
 }
 FEATURES = [{"name": "load", "bins": [100, 1000]}, {"name": "region", "values": ["eu", "us"]}]
-CONTEXT = {"load": 250.5, "region": "eu", "host": "no feature"}
+CONTEXT: dict[str, Scalar] = {"load": 250.5, "region": "eu", "host": "no feature"}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_it_goes_from_start_to_a_configuration_that_was_learned_from_it(broker, 
             return False
         played[service.running["round"]] = service.values()
         service.measured(0.2, latency_ms=[20.0 + n for n in range(10)])
-        return service.running["round"] >= 2
+        return bool(service.running["round"] >= 2)
 
     wait_for(second_round, "the second round", 25)
     assert all(1 <= values["pool_size"] <= 100 for values in played.values())
@@ -138,8 +139,8 @@ def _rounds(broker: BrokerSettings, tuner: str) -> list[RoundRecord]:
 
     def read() -> bool:
         for message in consumer.consume(100, 0.1):
-            seen.append(message.offset())
-            found.append(RoundRecord.from_bytes(message.value()))
+            seen.append(message.offset() or 0)
+            found.append(RoundRecord.from_bytes(value_of(message)))
         return seen[-1] >= end - 2  # its last record is followed by the transaction's marker
 
     wait_for(read, "the rounds", 15)
