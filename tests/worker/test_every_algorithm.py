@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
+from kafkas import value_of
+from narrowing import number
 from oppertune.algorithms.all import ALGORITHMS, get_algorithm_class
 from oppertune.algorithms.testing import some_reward
 from oppertune.core.types import Context
@@ -84,7 +86,7 @@ class Everyone(Fleet):
 
     def follow(self, wait_s: float = 0.0) -> None:
         for message in self._configs.consume(1000, wait_s):
-            record = orjson.loads(message.value())
+            record = orjson.loads(value_of(message))
             answered = self.answered.get((record["tuner"], record["scope"]), [])  # without a context nobody is there
             for arm in record["arms"]:
                 if arm["request_id"] not in answered:
@@ -121,9 +123,10 @@ def test_every_algorithm_is_told_its_rewards_in_each_context(
         assert [r.request_id for r in told] == fleet.answered[where][: len(told)]
         for closed in told:
             assert closed.context == {"job": SCOPES[where[1]]}
+            assert closed.values is not None
             assert closed.told == closed.reward == pytest.approx(some_reward(closed.values))
     for scope in SCOPES:
-        pools = [r.values["pool"] for r in rounds[INSTALLED, scope][:ROUNDS]]
+        pools = [number((r.values or {})["pool"]) for r in rounds[INSTALLED, scope][:ROUNDS]]
         assert pools[0] > pools[-1], "it halves them with every reward"
 
 
@@ -132,6 +135,6 @@ def _rounds(broker: BrokerSettings) -> dict[tuple[str, str], list[RoundRecord]]:
     found = defaultdict(list)
     for messages in read(broker.bootstrap, broker.topic("rounds")).values():
         for message in messages:
-            closed = RoundRecord.from_bytes(message.value())
+            closed = RoundRecord.from_bytes(value_of(message))
             found[closed.tuner, closed.scope].append(closed)
     return found

@@ -6,7 +6,7 @@ import inspect
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from faust.transport.consumer import Consumer
@@ -41,8 +41,8 @@ def test_our_consumer_differs_from_fausts_only_where_it_says(tmp_path: Path, mon
     monkeypatch.setattr(transport, "AIOKafkaConsumer", lambda **given: given)
 
     async def arguments() -> tuple[dict[str, Any], dict[str, Any]]:
-        app = create_app(SETTINGS, NoOwnership(), tmp_path)
-        thread = SimpleNamespace(app=app, consumer=SimpleNamespace(in_transaction=False))
+        app = create_app(SETTINGS, cast("Any", NoOwnership()), tmp_path)
+        thread: Any = SimpleNamespace(app=app, consumer=SimpleNamespace(in_transaction=False))
         fausts = driver.AIOKafkaConsumerThread._create_worker_consumer(thread, app.transport)
         return fausts, transport.ConsumerThread._create_worker_consumer(thread, app.transport)
 
@@ -63,7 +63,7 @@ def test_the_hooks_are_where_faust_calls_them() -> None:
 
 def test_the_app_commits_nothing_to_its_group_and_keeps_the_sources_together(tmp_path: Path) -> None:
     async def app() -> Any:
-        return create_app(SETTINGS, NoOwnership(), tmp_path)
+        return create_app(SETTINGS, cast("Any", NoOwnership()), tmp_path)
 
     made = asyncio.run(app())
     (agent,) = made.agents.values()

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -29,11 +30,22 @@ NOW = 1_000.0
 MakeWorker = Callable[..., Worker]
 
 
-def status(**changes: object) -> WorkerStatus:
+def status(**changes: Any) -> WorkerStatus:
     """A worker that works, with some things changed."""
-    well = {"phase": "running", "since": NOW - 60, "beat": NOW - 0.2, "answered": NOW - 0.3, "generation": 3}
+    well: dict[str, Any] = {
+        "phase": "running",
+        "since": NOW - 60,
+        "beat": NOW - 0.2,
+        "answered": NOW - 0.3,
+        "generation": 3,
+    }
     partitions = {n: PartitionStatus(applied={}, lag=n) for n in (0, 1)}
     return WorkerStatus(**{**well, "total_partitions": 8, "partitions": partitions, **changes})
+
+
+def told(worker: WorkerStatus) -> dict[str, Any]:
+    """What its page says now."""
+    return cast("dict[str, Any]", report(worker, SETTINGS, NOW))
 
 
 def get(url: str, method: str = "GET") -> tuple[int, str]:
@@ -111,8 +123,8 @@ def test_the_report_says_who_waits_for_what_and_no_more_once_it_came() -> None:
     world.apply()
     world.fold()
 
-    def waiting(now_ms: int = 0) -> list[object]:
-        said = report(worker_with(world, now_ms), SETTINGS, NOW)
+    def waiting(now_ms: int = 0) -> list[str]:
+        said = told(worker_with(world, now_ms))
         assert said["waiting"] == len(said["waiting_tuners"])
         return [entry["why"] for entry in said["waiting_tuners"]]
 
@@ -136,17 +148,17 @@ def test_a_context_that_waits_is_named_and_the_scope_that_nobody_can_be_in_is_no
     world = World()
     world.apply(spec(context={"features": [{"name": "traffic", "values": ["low", "high"]}]}))
     world.fold()
-    assert [w["context"] for w in report(worker_with(world), SETTINGS, NOW)["waiting_tuners"]] == [""]
+    assert [w["context"] for w in told(worker_with(world))["waiting_tuners"]] == [""]
     world.here(context={"traffic": "low"})
     world.fold()
-    assert [w["context"] for w in report(worker_with(world), SETTINGS, NOW)["waiting_tuners"]] == ["traffic=low"]
+    assert [w["context"] for w in told(worker_with(world))["waiting_tuners"]] == ["traffic=low"]
 
 
 def test_suspended_tuners_are_told_with_their_reasons_and_the_worker_is_ready_all_the_same() -> None:
     world = running()
     world.state["checkout/"] = b"{broken"
     world.restore()
-    said = report(worker_with(world), SETTINGS, NOW)
+    said = told(worker_with(world))
     assert said["ready"] is True
     assert said["suspended"] == 1
     assert said["suspended_tuners"][0]["tuner"] == "checkout"
@@ -158,7 +170,7 @@ def test_suspended_tuners_are_told_with_their_reasons_and_the_worker_is_ready_al
 def test_lists_are_cut_and_counted_whole() -> None:
     one = running().partition.statistics().tuners["checkout"]._replace(suspended="it raised")
     many = PartitionStatistics({f"t{n:04}": one for n in range(SHOWN + 50)})
-    said = report(status(partitions={0: PartitionStatus(applied={}, statistics=many)}), SETTINGS, NOW)
+    said = told(status(partitions={0: PartitionStatus(applied={}, statistics=many)}))
     assert said["suspended"] == SHOWN + 50
     assert len(said["suspended_tuners"]) == SHOWN
 

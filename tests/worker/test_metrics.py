@@ -1,6 +1,7 @@
 """The worker's metrics: each is documented, counts what this worker did, and has a bounded number of series."""
 
 import time
+from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
@@ -19,7 +20,7 @@ SETTINGS = WorkerSettings(BrokerSettings("kafka:9092", "p."))
 Series = dict[tuple[str, ...], float]
 
 
-def scrape(partitions: dict[int, PartitionStatus], **changes: object) -> dict[str, Series]:
+def scrape(partitions: dict[int, PartitionStatus], **changes: Any) -> dict[str, Series]:
     """All samples by name, then by their labels' values in the order of the labels' names, as Prometheus sees them."""
     worker = WorkerStatus(partitions=partitions, phase="running", generation=1, **changes)
     found: dict[str, Series] = {}
@@ -31,7 +32,7 @@ def scrape(partitions: dict[int, PartitionStatus], **changes: object) -> dict[st
     return found
 
 
-def at(world: World, **changes: object) -> dict[int, PartitionStatus]:
+def at(world: World, **changes: Any) -> dict[int, PartitionStatus]:
     return {0: PartitionStatus(applied={}, statistics=world.partition.statistics(), **changes)}
 
 
@@ -39,7 +40,7 @@ def tuners(**named: TunerStatistics) -> dict[int, PartitionStatus]:
     return {0: PartitionStatus(applied={}, statistics=PartitionStatistics(named))}
 
 
-def context(id_: str = "", **changes: object) -> ScopeStatistics:
+def context(id_: str = "", **changes: Any) -> ScopeStatistics:
     made = ScopeStatistics(id_, None, 1, 1, inactive=False, incumbent_reward=None, last_reward=None, achieved=None)
     return made._replace(**changes)
 
@@ -204,7 +205,7 @@ def test_statistics_are_gathered_less_often_where_that_takes_long(monkeypatch: p
 
     one = object.__new__(partition_loop.PartitionLoop)
     one._partition, one._first, one.status = Slow(), {}, PartitionStatus(applied={})
-    monkeypatch.setattr(partition_loop.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     for pause_s in (1.0, 25.0):
         one.gather_statistics()
         assert one._gather_at - clock[0] == pytest.approx(pause_s)

@@ -131,8 +131,10 @@ class FakeEnds:
 
 
 def own(partition: FakePartition, writer_: Any = None, fenced: Any = None) -> Any:
+    log_offsets: Any = FakeEnds()
+    writes: Any = writer_ or FakeWriter()
     return partition_loop.PartitionLoop(
-        0, SETTINGS, partition, writer_ or FakeWriter(), FakeEnds(), on_fenced=fenced or (lambda _: None)
+        0, SETTINGS, partition, writes, log_offsets, on_fenced=fenced or (lambda _: None)
     )
 
 
@@ -270,7 +272,7 @@ class Group:
     """An ownership, and the app it asks."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
-        self.ends = FakeEnds()
+        self.ends: Any = FakeEnds()
         self.status = WorkerStatus()
         self.restored: list[int] = []
         self.consumer = FakeConsumer()
@@ -343,7 +345,7 @@ def test_the_former_owner_is_fenced_before_what_it_wrote_is_read(monkeypatch: py
 
 def test_an_open_transaction_on_state_is_waited_for_and_refused_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     committed = [3, 3, 5]
-    asked = SimpleNamespace(
+    asked: Any = SimpleNamespace(
         ends=lambda places, _: dict.fromkeys(places, 5),
         committed_ends=lambda places, _: dict.fromkeys(places, committed.pop(0) if committed else 3),
     )
@@ -501,7 +503,8 @@ class Clockwork:
     """A ticker over one owned partition."""
 
     def __init__(self) -> None:
-        self.ends, self.status, self.consumer = FakeEnds(), WorkerStatus(), FakeConsumer()
+        self.status, self.consumer = WorkerStatus(), FakeConsumer()
+        self.ends: Any = FakeEnds()
         self.owned = SimpleNamespace(
             number=0,
             alive=True,
@@ -510,7 +513,7 @@ class Clockwork:
             let_time_pass=lambda: None,
         )
         self.status.partitions[0] = self.owned.status
-        holder = SimpleNamespace(owned={0: self.owned})
+        holder: Any = SimpleNamespace(owned={0: self.owned})
         self.ticker = Ticker(SETTINGS, holder, self.ends, self.status, SimpleNamespace(consumer=self.consumer))
 
     def tick(self) -> None:
@@ -538,10 +541,11 @@ def test_the_time_of_an_answer_is_taken_before_the_question(monkeypatch: pytest.
 
     def answer(places: Any, timeout_s: float) -> dict[Any, int]:
         now_ns[0] += 500_000_000  # what is sent meanwhile may lie behind the end that is told
-        return asked(places, timeout_s)
+        told: dict[Any, int] = asked(places, timeout_s)
+        return told
 
     monkeypatch.setattr(clock.ends, "committed_ends", answer)
-    monkeypatch.setattr(ticker.time, "time_ns", lambda: now_ns[0])
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns[0])
     clock.tick()
     assert clock.owned.read_to_ms == dict.fromkeys(SOURCES, 1_000)
 
