@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from typing import Any
 
 import pytest
 import typer
@@ -33,7 +34,7 @@ def test_the_help_of_each_command_shows_an_example_that_parses(command):
     assert example is not None
     words = shlex.split(example[1])
     assert words[: len(command)] == command
-    parser = typer.main.get_command(app)
+    parser: Any = typer.main.get_command(app)
     for word in command:
         parser = parser.commands[word]
     parser.make_context(command[-1], words[len(command) :])
@@ -41,7 +42,12 @@ def test_the_help_of_each_command_shows_an_example_that_parses(command):
 
 def test_no_command_is_missing_above():
     top = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback is not None}
-    below = {f"{g.name} {c.name}" for g in app.registered_groups for c in g.typer_instance.registered_commands}
+    below = {
+        f"{group.name} {command.name}"
+        for group in app.registered_groups
+        if group.typer_instance is not None
+        for command in group.typer_instance.registered_commands
+    }
     assert {" ".join(c) for c in COMMANDS} == top | below
 
 

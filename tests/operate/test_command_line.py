@@ -11,6 +11,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -35,7 +36,7 @@ from oppertune.streams.operate.steering import send as sending
 from oppertune.streams.worker import WorkerSettings
 from world import World, spec
 
-SPEC = {
+SPEC: dict[str, Any] = {
     "name": "pools",
     "parameters": [{"name": "pool", "type": "integer", "val": 10, "min": 1, "max": 100}],
     "measurement": {"interval_s": 0.1, "min_samples": 1, "min_duration_s": 0},
@@ -58,11 +59,12 @@ def written(tmp_path):
     return write
 
 
-def one_line(text: str) -> dict:
+def one_line(text: str) -> dict[str, Any]:
     """The one line of JSON that a script gets."""
     assert text.endswith("\n")
     assert text.count("\n") == 1, text
-    return json.loads(text)
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
 def plain(text: str) -> str:
@@ -289,7 +291,7 @@ class Fleet:
         self._settings = settings
         self._producer = Producer(settings.producer())
 
-    def _send(self, topic: str, event: dict) -> None:
+    def _send(self, topic: str, event: dict[str, Any]) -> None:
         value = orjson.dumps({"v": 1, "tuner": self.tuner, **event})
         self._producer.produce(self._settings.topic(topic), value, self.tuner)
         assert self._producer.flush(10) == 0

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
@@ -123,7 +124,7 @@ class TestSettings:
     def test_changes_under_load_lose_no_completed_write(self, tmp_path):
         rng = random.Random(7)
         path = tmp_path / "orders.db"
-        completed = Counter()
+        completed: Counter[str] = Counter()
         with OrderStore(path, write_share=0.7, seed=7) as store:
             traffic = Load(store, 2000.0, 7)
             changes = 0
@@ -168,7 +169,7 @@ class TestOrderStore:
         monkeypatch.setattr(workload, "MAX_BATCH_WAIT_S", 60.0)
         with OrderStore(tmp_path / "a", write_share=1.0, seed=3) as store:
             store.apply({"rows_per_transaction": "4"})
-            statements = []
+            statements: list[str] = []
             store._connection.set_trace_callback(statements.append)
             sizes = [len(store.operate(time.perf_counter())) for _ in range(24)]
             store._connection.set_trace_callback(None)
@@ -180,9 +181,11 @@ class TestOrderStore:
             store.apply({"rows_per_transaction": "16"})
             arrived_s = time.perf_counter()
             assert store.operate(arrived_s) == []
-            assert store.due_s == pytest.approx(arrived_s + 0.020, abs=0.019)
-            assert store.flush_due(store.due_s - 0.001) == []
-            [(_, latency_s)] = store.flush_due(store.due_s)
+            due_s = store.due_s
+            assert due_s is not None
+            assert due_s == pytest.approx(arrived_s + 0.020, abs=0.019)
+            assert store.flush_due(due_s - 0.001) == []
+            [(_, latency_s)] = store.flush_due(due_s)
             assert latency_s > 0
             assert store.due_s is None
 
@@ -234,9 +237,14 @@ class SlowStore:
         return []
 
 
+def slow_store(takes_s: float = 0.0) -> Any:
+    """One, to be taken for a store."""
+    return SlowStore(takes_s)
+
+
 class TestLoad:
     def test_arrivals_are_evenly_spaced_across_calls(self):
-        store = SlowStore()
+        store = slow_store()
         traffic = Load(store, 100.0, 1)
         counts = [traffic.run_for(0.1, lambda kind, latency_s: None) for _ in range(4)]
         assert sum(counts) == len(store.arrivals_s) == pytest.approx(40, abs=2)
@@ -244,13 +252,13 @@ class TestLoad:
         assert gaps_s == pytest.approx([0.01] * len(gaps_s))
 
     def test_no_operation_begins_before_it_arrived(self):
-        latencies_s = []
-        Load(SlowStore(), 500.0, 1).run_for(0.2, lambda kind, latency_s: latencies_s.append(latency_s))
+        latencies_s: list[float] = []
+        Load(slow_store(), 500.0, 1).run_for(0.2, lambda kind, latency_s: latencies_s.append(latency_s))
         assert len(latencies_s) > 80
         assert min(latencies_s) >= 0
 
     def test_latency_counts_the_wait_since_the_arrival(self):
-        latencies_s = []
+        latencies_s: list[float] = []
         blocked = False
 
         def block_once():
@@ -260,7 +268,7 @@ class TestLoad:
                 time.sleep(0.05)
                 latencies_s.clear()
 
-        Load(SlowStore(), 200.0, 1).run_for(0.3, lambda kind, latency_s: latencies_s.append(latency_s), block_once)
+        Load(slow_store(), 200.0, 1).run_for(0.3, lambda kind, latency_s: latencies_s.append(latency_s), block_once)
         assert blocked
         # One arrival each 5 ms: those of the block waited for 45..50 ms, 40..45 ms, and so on.
         assert latencies_s[0] > 0.04
@@ -268,17 +276,17 @@ class TestLoad:
 
     def test_between_is_called_though_operations_never_pause(self):
         calls_s = []
-        Load(SlowStore(0.001), 5000.0, 1).run_for(0.3, lambda *_: None, lambda: calls_s.append(time.perf_counter()))
+        Load(slow_store(0.001), 5000.0, 1).run_for(0.3, lambda *_: None, lambda: calls_s.append(time.perf_counter()))
         assert len(calls_s) > 15
 
     def test_between_is_called_while_nothing_arrives(self):
         calls = []
-        assert Load(SlowStore(), 0.001, 1).run_for(0.2, lambda *_: None, lambda: calls.append(1)) == 0
+        assert Load(slow_store(), 0.001, 1).run_for(0.2, lambda *_: None, lambda: calls.append(1)) == 0
         assert len(calls) > 10
 
     def test_a_backlog_beyond_the_bound_is_dropped_and_counted(self, monkeypatch):
         monkeypatch.setattr(load, "MAX_BACKLOG_S", 0.1)
-        store = SlowStore(0.005)
+        store = slow_store(0.005)
         traffic = Load(store, 1000.0, 1)
         latencies_s = []
         done = traffic.run_for(0.6, lambda kind, latency_s: latencies_s.append(latency_s))
@@ -291,7 +299,7 @@ class TestLoad:
         assert sorted(latencies_s)[len(latencies_s) // 2] < 0.01, "the queue of before is worked off"
 
     def test_after_a_restart_nothing_has_waited(self):
-        traffic = Load(SlowStore(), 100.0, 1)
+        traffic = Load(slow_store(), 100.0, 1)
         traffic.run_for(0.05, lambda *_: None)
         time.sleep(0.2)
         traffic.restart()
@@ -308,7 +316,7 @@ class TestLoad:
     @pytest.mark.parametrize("rate_per_s", [0.0, -1.0, math.inf, math.nan])
     def test_a_rate_that_is_none_is_refused(self, rate_per_s):
         with pytest.raises(InvalidArgument, match="rate_per_s"):
-            Load(SlowStore(), rate_per_s, 1)
+            Load(slow_store(), rate_per_s, 1)
 
     def test_both_contexts_have_a_rate(self):
         assert RATE_PER_S.keys() == WRITE_SHARE.keys()
@@ -341,7 +349,7 @@ class TestCompare:
             name: DECLARED | {"cache_size_kib": kib} for name, kib in (("read-heavy", 4000), ("write-heavy", 8000))
         }
         members = [FakeMember(traffic, n) for n, traffic in enumerate(("read-heavy", "write-heavy", "read-heavy"))]
-        sides = run._compare(members, tuned, Console(file=io.StringIO()))
+        sides = run._compare(cast("Any", members), tuned, Console(file=io.StringIO()))
         for member in members:
             assert [o["values"] for o in member.orders] == [DECLARED, tuned[member.traffic]] * run.REPETITIONS
         moments = {tuple(o["at_s"] for o in member.orders) for member in members}

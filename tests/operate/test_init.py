@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from oppertune.core.errors import CommandFailed
 from oppertune.core.values import Categorical, Integer, Real
-from oppertune.schemas.spec import Term, TunerSpec
+from oppertune.schemas.spec import IntegerParameter, Term, TunerSpec
 from oppertune.streams.client import OfflineClient
 from oppertune.streams.operate.exit_codes import ExitCode
 from oppertune.streams.operate.specs.file import check_spec, read_spec
@@ -68,6 +68,7 @@ class TestForms:
     def test_scale_unit_and_restart_come_in_any_order(self):
         first, second = (parse_parameter(f"rows=9:1..99:{more}") for more in ("log:rows:restart", "restart:rows:log"))
         assert first == second
+        assert isinstance(first, IntegerParameter)
         assert (first.unit, first.restart, first.log) == ("rows", True, True)
 
     @pytest.mark.parametrize(
@@ -266,9 +267,9 @@ class TestCommand:
         assert done.code == ExitCode.OK, done.err
         for said in ("'two words' is no name", "are missing", "n is there already", "goal", "scale"):
             assert said in done.err
-        assert read_spec(here / "shop.yaml")[0].objective.terms[0].model_dump(
-            include={"goal", "aggregate", "scale"}
-        ) == {
+        terms = read_spec(here / "shop.yaml")[0].objective.terms
+        assert terms is not None
+        assert terms[0].model_dump(include={"goal", "aggregate", "scale"}) == {
             "goal": "maximize",
             "aggregate": "mean",
             "scale": 7,

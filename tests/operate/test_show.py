@@ -60,6 +60,7 @@ def test_a_confirmation_under_way_shows_what_is_judged_and_how_it_stands():
     world.play(5, better_fast)
     assert "judging mode=fast against it: 0.9 to - so far, 3 rounds left" in shown(world)
     [scope] = show_data(view(world), {}, world.now_ms).scopes
+    assert scope.confirming is not None
     assert (scope.confirming.left, scope.confirming.candidate_rewards) == (3, [0.9])
     world.play(3, better_fast)
     assert "judging" not in shown(world)
@@ -95,9 +96,12 @@ def test_a_worker_that_catches_up_is_not_taken_for_none(monkeypatch):
     monkeypatch.setattr(tuners, "_BETWEEN_LOOKS_S", 0)
     monkeypatch.setattr(tuners, "read_tuners", lambda *_: {"checkout": TunerView("checkout", partition=looks.pop(0))})
     found = tuners.read_tuner(BrokerSettings(), "checkout")
+    assert found is not None
     assert (found.partition.lag, found.partition.stalled(10**12)) == (5, False)
     looks += [PartitionProgress(9, 1, applied=4)] * 2
-    assert tuners.read_tuner(BrokerSettings(), "checkout").partition.stalled(10**12)
+    found = tuners.read_tuner(BrokerSettings(), "checkout")
+    assert found is not None
+    assert found.partition.stalled(10**12)
 
 
 def test_a_suspended_tuner_waits_for_its_operator_until_it_is_resumed():

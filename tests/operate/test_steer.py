@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from typing import Any
 
 import jsonschema
 import pytest
@@ -13,12 +14,13 @@ from confluent_kafka import Producer
 from pyarrow import parquet
 
 from kafkas import ROOT, wait_for
-from oppertune.core.values import Categorical, Integer
+from oppertune.core.errors import MissingExtra
+from oppertune.core.values import Categorical, Integer, ValueType
 from oppertune.schemas.keys import partition_of
 from oppertune.schemas.records import RoundRecord
 from oppertune.streams.client import TunerClient
 from oppertune.streams.operate.exit_codes import ExitCode
-from oppertune.streams.operate.outputs import OUTPUTS, schema_text
+from oppertune.streams.operate.outputs import OUTPUTS, WatchEvent, schema_text
 from oppertune.streams.operate.reporting import export as exporting
 from oppertune.streams.operate.reporting.picture import RoundPoint, reward_picture
 from oppertune.streams.operate.reporting.tuner_text import sparkline
@@ -38,13 +40,13 @@ SPEC = {
     "confirmation": {"rounds": 1, "every": 3},
     "heartbeat_s": 1,
 }
-PARAMETERS = [Integer("pool", 10, min=1, max=100), Categorical.switch("gzip", val=True)]
+PARAMETERS: list[ValueType] = [Integer("pool", 10, min=1, max=100), Categorical.switch("gzip", val=True)]
 
 
-def checked(command: str, text: str) -> dict:
+def checked(command: str, text: str) -> dict[str, Any]:
     """The one document that a command printed, held against its schema."""
     assert text.count("\n") == 1, text
-    document = json.loads(text)
+    document: dict[str, Any] = json.loads(text)
     jsonschema.validate(document, json.loads((SCHEMAS / f"{command}.schema.json").read_text()))
     return document
 
@@ -124,6 +126,7 @@ def test_what_every_other_command_prints_as_json_is_what_its_schema_says(cli, tm
 def test_a_broker_of_ones_own_and_what_is_adopted_there(call):
     with subprocess.Popen([*OPPERTUNE, "broker", "--json"], stdout=subprocess.PIPE, text=True) as broker:
         try:
+            assert broker.stdout is not None
             where = checked("broker", broker.stdout.readline())
             here = ("-b", where["bootstrap"], "--prefix", where["prefix"], "--embedded")
             adopted = checked("topics-adopt", call("topics", "adopt", "metrics", "--json", *here).out)
@@ -227,7 +230,7 @@ def test_rounds_are_exported_as_csv_and_parquet_with_their_types(cli, tmp_path):
 def test_an_export_without_rounds_and_one_without_pyarrow(tmp_path, monkeypatch):
     assert exporting.write([], tmp_path / "none.parquet") == 0
     monkeypatch.setattr(exporting, "import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))
-    with pytest.raises(exporting.MissingExtra, match=r"oppertune-streams\[parquet\]"):
+    with pytest.raises(MissingExtra, match=r"oppertune-streams\[parquet\]"):
         exporting.write([], tmp_path / "more.parquet")
 
 
@@ -265,14 +268,16 @@ def test_watch_follows_rounds_and_ends_when_told(cli, shop, tmp_path):
     assert any(one["what"] == "incumbent" for one in told)
     client = TunerClient("shop", PARAMETERS, settings=shop.settings, context={"region": "eu"}, state_dir=tmp_path)
     with subprocess.Popen([*OPPERTUNE, "watch", "--json", *here], stdout=subprocess.PIPE) as watching:
+        output = watching.stdout
+        assert output is not None
         try:
             with client:
-                os.set_blocking(watching.stdout.fileno(), False)
-                said = []
+                os.set_blocking(output.fileno(), False)
+                said: list[bytes] = []
 
-                def round_seen():
+                def round_seen() -> bool:
                     measure(client)
-                    said.append(watching.stdout.read() or b"")
+                    said.append(output.read() or b"")
                     return b'"what":"round"' in b"".join(said)
 
                 wait_for(round_seen, "a round, live", 25)
@@ -291,8 +296,13 @@ def test_watch_survives_a_reader_that_goes_away(cli, shop):
 
 
 def test_lines_for_people_name_what_changed():
-    output = OUTPUTS["watch"]
-    closed = {"tuner": "shop", "round": 3, "time_ms": int(time.time() * 1000), "context": {"region": "eu"}}
+    output = WatchEvent
+    closed: dict[str, Any] = {
+        "tuner": "shop",
+        "round": 3,
+        "time_ms": int(time.time() * 1000),
+        "context": {"region": "eu"},
+    }
     said = [
         watch_line(
             output(what="round", kind="explore", outcome="measured", reward=0.5, changed={"pool": 20}, **closed)

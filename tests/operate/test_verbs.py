@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import typer
@@ -29,7 +29,8 @@ def test_the_table_the_schema_and_the_processor_know_the_same_verbs():
 
 @each_verb
 def test_each_verb_is_a_command_with_its_help_its_example_and_a_schema_of_its_output(verb: Verb):
-    command = typer.main.get_command(app).commands["tuner"].commands[verb.word]
+    group: Any = typer.main.get_command(app)
+    command = group.commands["tuner"].commands[verb.word]
     shown = CliRunner().invoke(app, ["tuner", verb.word, "--help"], env={"COLUMNS": "200"})
     words = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", shown.output).split())
     assert " ".join(verb.help.split()) in words

@@ -12,6 +12,7 @@ from oppertune.schemas import ConfigRecord, DeadLetterHeaders, RoundRecord
 from oppertune.schemas.keys import partition_of
 from oppertune.streams.broker import BrokerSettings, create_topics
 from oppertune.streams.operate.exit_codes import ExitCode
+from oppertune.streams.operate.outputs import WatchEvent
 from oppertune.streams.operate.reading import watch
 from oppertune.streams.operate.reading.watch import watch_events
 from oppertune.streams.operate.reporting.watch_line import watch_line
@@ -69,7 +70,8 @@ class Following:
     """What is told, gathered in the background from now on."""
 
     def __init__(self, settings, name="shop"):
-        self.stop, self.told = threading.Event(), []
+        self.stop = threading.Event()
+        self.told: list[WatchEvent] = []
         self.begun = watch_events(settings, name, self.stop, last=1000)
         self.thread = threading.Thread(target=lambda: self.told.extend(self.begun), daemon=True)
 

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -272,7 +272,7 @@ class Group:
     """An ownership, and the app it asks."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
-        self.ends: Any = FakeEnds()
+        self.ends = cast("Any", FakeEnds())
         self.status = WorkerStatus()
         self.restored: list[int] = []
         self.consumer = FakeConsumer()
@@ -504,7 +504,7 @@ class Clockwork:
 
     def __init__(self) -> None:
         self.status, self.consumer = WorkerStatus(), FakeConsumer()
-        self.ends: Any = FakeEnds()
+        self.ends = cast("Any", FakeEnds())
         self.owned = SimpleNamespace(
             number=0,
             alive=True,
