@@ -10,14 +10,14 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from kafkas import value_of, wait_for
-from oppertune.core.values import Categorical, Integer
+from oppertune.core.values import Categorical, Integer, ValueType
 from oppertune.schemas import ConfigRecord, ContextEvent, MetricEvent
 from oppertune.schemas.keys import partition_of, values_hash
 from oppertune.streams.broker import BrokerSettings
 from oppertune.streams.client import TunerClient
 
 TUNER = "checkout"
-PARAMETERS = [Integer("pool", 10, min=1, max=100), Categorical("mode", "slow", ["slow", "fast"])]
+PARAMETERS: list[ValueType] = [Integer("pool", 10, min=1, max=100), Categorical("mode", "slow", ["slow", "fast"])]
 INCUMBENT = {"pool": 20, "mode": "slow"}
 
 

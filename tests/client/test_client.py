@@ -4,6 +4,7 @@ import logging
 import pickle
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -355,7 +356,7 @@ def test_the_same_values_under_another_request_need_no_callback(topics, make):
     client = make(on_change=lambda new, _: told.append(new["pool"]))
     for round_ in (1, 2):
         topics.publish(arm(42, round_=round_), version=round_)
-        wait_for(lambda n=round_: topics.running(f"candidate-{n}"), "the request to be announced")
+        wait_for(partial(topics.running, f"candidate-{round_}"), "the request to be announced")
     assert told == [42]
     assert client.snapshot().round == 2
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from oppertune.schemas import ConfigRecord
 from oppertune.schemas.context import Feature, reduce_context
-from oppertune.streams.client.config_follower import ConfigFollower
+from oppertune.streams.client.config_follower import ConfigFollower, FollowedRecord
 
 from .conftest import TUNER, arm, record
 
@@ -19,6 +19,17 @@ def scope_of(region):
 def take(follower, *arms, now=0.0, age_s=0.0, scope="", **more):
     key = f"{TUNER}/{scope}" if scope else TUNER
     follower.take(key, orjson.dumps(record(*arms, scope=scope, **more)), age_s, now)
+
+
+def read(followed: FollowedRecord) -> ConfigRecord:
+    """The record that is followed: there must be one."""
+    assert followed.record is not None
+    return followed.record
+
+
+def followed_by(follower: ConfigFollower) -> ConfigRecord:
+    """The record that a follower follows at first."""
+    return read(follower.current(0.0))
 
 
 def test_nothing_is_known_before_a_record_comes():
@@ -63,7 +74,7 @@ def test_a_record_that_is_older_than_the_held_one_is_ignored(older):
     follower.current(0.0)
     take(follower, arm(2), now=20.0, **(held | older))
     followed = follower.current(20.0)
-    assert followed.record.arms[0].values["pool"] == 1
+    assert read(followed).arms[0].values["pool"] == 1
     assert follower.current(30.0).lapsed
 
 
@@ -74,9 +85,9 @@ def test_in_whatever_order_records_come_the_newest_is_followed(versions, reads):
     for version in versions:
         take(follower, arm(version + 1), version=version)
         if reads.draw(st.booleans()):  # a record that was never asked for may be overtaken unread
-            assert follower.current(0.0).record.version >= best
-            best = follower.current(0.0).record.version
-    assert follower.current(0.0).record.version >= best
+            assert followed_by(follower).version >= best
+            best = followed_by(follower).version
+    assert followed_by(follower).version >= best
 
 
 def test_records_of_other_tuners_on_the_partition_are_none_of_ours():
@@ -105,21 +116,21 @@ def test_an_unreadable_record_is_reported_and_the_held_one_kept(value):
     take(follower, arm(7))
     follower.current(0.0)
     follower.take(TUNER, value, 0.0, 0.0)
-    assert follower.current(0.0).record.arms[0].values["pool"] == 7
+    assert followed_by(follower).arms[0].values["pool"] == 7
     assert TUNER in follower.unreadable[TUNER]
     take(follower, arm(8), version=2)
-    assert follower.current(0.0).record.arms[0].values["pool"] == 8
+    assert followed_by(follower).arms[0].values["pool"] == 8
     assert follower.unreadable == {}
 
 
 def test_a_record_with_words_of_a_newer_worker_is_followed():
     follower = ConfigFollower(TUNER)
     take(follower, arm(7))
-    assert follower.current(0.0).record.status == "tuning"
+    assert followed_by(follower).status == "tuning"
     take(follower, arm(8, kind="newer"), version=2, status="newer")
     followed = follower.current(0.0)
-    assert (followed.record.version, followed.record.status) == (2, "newer")
-    assert followed.record.arms[0].kind == "newer"
+    assert (read(followed).version, read(followed).status) == (2, "newer")
+    assert str(read(followed).arms[0].kind) == "newer"
     assert follower.unreadable == {}
     assert [r.version for r in follower.known()] == [2]
 
@@ -128,12 +139,12 @@ def test_features_name_the_scope_and_until_it_has_a_record_the_tuners_incumbent_
     follower = ConfigFollower(TUNER, {"region": "eu", "host": "h1"})
     take(follower, features=FEATURES)
     followed = follower.current(0.0)
-    assert (followed.record.scope, followed.arms, followed.problem) == ("", False, "")
+    assert (read(followed).scope, followed.arms, followed.problem) == ("", False, "")
     take(follower, arm(), features=FEATURES, scope=scope_of("eu"))
-    assert follower.current(0.0).record.scope == scope_of("eu")
+    assert followed_by(follower).scope == scope_of("eu")
     assert follower.current(0.0).arms
     follower.context = {"region": "us"}
-    assert follower.current(0.0).record.scope == ""
+    assert followed_by(follower).scope == ""
 
 
 @pytest.mark.parametrize("context", [None, {}, {"region": "mars"}])
@@ -149,7 +160,7 @@ def test_a_scope_of_an_earlier_life_of_the_tuner_is_not_followed():
     follower = ConfigFollower(TUNER, {"region": "eu"})
     take(follower, arm(), features=FEATURES, scope=scope_of("eu"), incarnation=1)
     take(follower, features=FEATURES, incarnation=2)
-    assert follower.current(0.0).record.scope == ""
+    assert followed_by(follower).scope == ""
 
 
 def test_a_deleted_tuner_is_told_from_an_unknown_one_and_may_come_back():
@@ -158,7 +169,7 @@ def test_a_deleted_tuner_is_told_from_an_unknown_one_and_may_come_back():
     follower.take(TUNER, None, 0.0, 0.0)
     assert follower.current(0.0).kind == "deleted"
     take(follower, arm(3), incarnation=4)
-    assert follower.current(0.0).record.arms[0].values["pool"] == 3
+    assert followed_by(follower).arms[0].values["pool"] == 3
 
 
 def test_a_copy_goes_its_own_way():

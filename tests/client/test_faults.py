@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from kafkas import free_port, wait_for
+from oppertune.schemas.events import MeasuredSummary
 from oppertune.streams.broker import BrokerSettings, EmbeddedBroker, error_codes
 from oppertune.streams.client import Status
 from oppertune.streams.client import connection as module
@@ -27,8 +28,8 @@ class Door:
         self._to = to
         self._host, _, port = to.partition(":")
         self._port = int(port)
-        self._listener = None
-        self._through = []
+        self._listener: socket.socket | None = None
+        self._through: list[socket.socket] = []
         self.address = f"127.0.0.1:{free_port()}"
 
     def open(self):
@@ -36,9 +37,11 @@ class Door:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
+        listener = self._listener
+        assert listener is not None
         with suppress(OSError):
             while True:
-                near, _ = self._listener.accept()
+                near, _ = listener.accept()
                 far = socket.create_connection((self._host, self._port))
                 self._through += [near, far]
                 for one, other in ((near, far), (far, near)):
@@ -139,6 +142,7 @@ def test_at_the_bound_the_oldest_measurements_are_given_up_and_counted(monkeypat
         connection.send(Event("contexts", b"%d" % n))
         connection.serve()
     assert [e.value for e in connection._waiting] == [b"2", b"3", b"4"]
+    assert connection._presence is not None
     assert connection._presence.value == b"4"
     assert connection.dropped == 20
     monkeypatch.setattr(module, "MAX_WAITING_BYTES", 100)
@@ -185,11 +189,8 @@ def test_after_a_pause_of_the_broker_everything_arrives_once(private_kafka, make
 
     def arrived():
         topics.read()
-        return sum(
-            e.metrics["latency_ms"].count
-            for e in {e.seq: e for e in topics.metrics}.values()
-            if "latency_ms" in e.metrics
-        )
+        measured = [e.metrics.get("latency_ms") for e in {e.seq: e for e in topics.metrics}.values()]
+        return sum(summary.count for summary in measured if isinstance(summary, MeasuredSummary))
 
     wait_for(lambda: arrived() == sent, "every measurement, once", 30)
     assert client.dropped == 0

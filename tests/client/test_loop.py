@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from kafkas import unique_prefix, wait_for
+from narrowing import number
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.values import Categorical, Integer, Real
 from oppertune.schemas import Command, RoundRecord
@@ -28,7 +29,8 @@ POOL = {"pool": 10}
 
 class App:
     def __init__(self, fails: tuple[int, ...] = ()) -> None:
-        self.set, self.runs, self.fails = [], 0, fails
+        self.set: list[dict[str, Any]] = []
+        self.runs, self.fails = 0, fails
 
     def set_parameters(self, parameters):
         self.set.append(parameters)
@@ -132,12 +134,12 @@ def test_parameters_that_cannot_be_set_are_a_failed_run_and_set_again():
         TuningLoop(client, Picky(), Monitor(), lambda _: 1.0).run(1)
 
 
-def test_a_run_that_is_interrupted_leaves_no_monitor_running_and_no_client_open():
+def test_a_run_that_is_interrupted_leaves_no_monitor_running_and_no_client_open(monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
     client, app, monitor = OfflineClient("db", POOL), App(), Monitor()
-    app.run = interrupted
+    monkeypatch.setattr(app, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         TuningLoop(client, app, monitor, lambda _: 1.0, failure_reward=0.0).run()
     assert (monitor.running, client.started, client.recorded) == (False, False, {})
@@ -156,7 +158,7 @@ def test_a_reward_that_is_no_number_is_a_failure_and_never_recorded():
 
 def test_what_waits_for_a_restart_is_taken_between_runs_by_an_application_that_can():
     class Waiting(OfflineClient):
-        awaiting_restart = ("pool",)
+        awaiting_restart: tuple[str, ...] = ("pool",)
 
         def accept_restart(self, timeout_s=1.0):
             self.awaiting_restart = ()
@@ -177,25 +179,25 @@ def test_runs_keep_their_distance_and_nothing_waits_after_the_last():
     assert time.monotonic() - began < 15
 
 
-def test_a_loop_ends_when_told_or_when_the_target_is_achieved():
+def test_a_loop_ends_when_told_or_when_the_target_is_achieved(monkeypatch):
     stop, app, client = threading.Event(), App(), OfflineClient("db", POOL)
-    app.run = stop.set
+    monkeypatch.setattr(app, "run", stop.set)
     assert TuningLoop(client, app, Monitor(), lambda _: 1.0).run(stop=stop).count == 1
     client.tuner_status = "achieved"
     assert TuningLoop(client, App(), Monitor(), lambda _: 1.0).run(until_achieved=True).count == 0
 
 
-def test_a_run_is_credited_to_what_it_began_under():
+def test_a_run_is_credited_to_what_it_began_under(monkeypatch):
     client = OfflineClient("db", POOL)
-    seen = []
+    seen: list[Any] = []
 
     def change_midway():
         seen.append(client.snapshot())
         client.set(pool=client["pool"] + 1)
 
     app = App()
-    app.run = change_midway
-    client.put = lambda request, metric, value: seen.append(request)
+    monkeypatch.setattr(app, "run", change_midway)
+    monkeypatch.setattr(client, "put", lambda request, metric, value: seen.append(request))
     TuningLoop(client, app, Monitor(), lambda _: 1.0).run(1)
     assert seen[1] is seen[0].active_request
 
@@ -246,7 +248,10 @@ def _measured_rounds(settings: BrokerSettings) -> list[RoundRecord]:
 
 
 def test_the_guides_application_monitor_and_reward_function_are_tuned_by_a_worker(guide, fleet, tmp_path):
-    class Application(guide["YourApplication"]):
+    guides_application: Any = guide["YourApplication"]
+    guides_monitor: Any = guide["YourMetricsMonitor"]
+
+    class Application(guides_application):  # type: ignore[misc]  # a class that the snippet made
         def set_parameters(self, parameters):
             super().set_parameters(parameters)
             self.parameters = parameters
@@ -254,7 +259,7 @@ def test_the_guides_application_monitor_and_reward_function_are_tuned_by_a_worke
         def run(self):
             assert super().run() is None  # the guide's blank
 
-    class MetricsMonitor(guide["YourMetricsMonitor"]):
+    class MetricsMonitor(guides_monitor):  # type: ignore[misc]  # as above
         def stop(self):
             assert super().stop() is None  # the guide's blank
             return guide["YourMetrics"](throughput=10.0 * app.parameters["connection_pool_size"], latency=2.0,
@@ -286,8 +291,9 @@ def test_the_guides_application_monitor_and_reward_function_are_tuned_by_a_worke
             running.join(10)
     for closed in rounds:
         assert closed.context == here
-        metrics = guide["YourMetrics"](10.0 * closed.values["connection_pool_size"], 2.0, 0.1)
+        assert closed.values is not None
+        metrics = guide["YourMetrics"](10.0 * number(closed.values["connection_pool_size"]), 2.0, 0.1)
         assert closed.reward == pytest.approx(guide["calculate_reward"](metrics))
         assert closed.told == closed.reward
         assert closed.metrics["latency"].mean == pytest.approx(2.0)
-    assert len({tuple(closed.values.items()) for closed in rounds}) > 1
+    assert len({tuple((closed.values or {}).items()) for closed in rounds}) > 1

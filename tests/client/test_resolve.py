@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import strategies
 from oppertune.core.errors import InvalidParameter, InvalidParameterType
-from oppertune.core.values import Categorical, Integer, Real
+from oppertune.core.values import Categorical, Integer, ParameterValue, Real
 from oppertune.schemas.configs import Configuration
 from oppertune.schemas.keys import values_hash
 from oppertune.streams.client.parameters import Parameters
@@ -38,7 +38,7 @@ def test_a_missing_parameter_is_defaulted_and_reported_and_its_measurements_are_
 
 
 def test_an_extra_parameter_is_ignored_and_measurements_are_credited():
-    values = {"pool": 42, "mode": "fast", "other": 1}
+    values: dict[str, ParameterValue] = {"pool": 42, "mode": "fast", "other": 1}
     resolved = resolve_arm(OWN, values)
     assert resolved.values == {"pool": 42, "mode": "fast"}
     assert effective_hash(Configuration(values=values, hash="h"), resolved) == "h"

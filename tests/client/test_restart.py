@@ -6,7 +6,7 @@ import time
 import pytest
 
 from kafkas import wait_for
-from oppertune.streams.client import Source
+from oppertune.streams.client import Source, TunerClient
 
 from .conftest import arm, until_values
 
@@ -116,8 +116,13 @@ def test_accepting_when_nothing_waits_is_no_promise(topics, make):
 
 
 def test_once_it_is_accepted_the_callbacks_have_run(topics, make):
-    seen = []
-    client = make(on_change=lambda new, _: time.sleep(0.2) or seen.append(new["pool"]))
+    seen: list[int] = []
+
+    def changed(new, _):
+        time.sleep(0.2)
+        seen.append(new["pool"])
+
+    client = make(on_change=changed)
     topics.publish(arm(42), restart=["pool"])
     until_awaiting(client, "pool")
     client.accept_restart(25)
@@ -128,7 +133,11 @@ def test_while_it_waits_the_log_says_so_once(topics, make, caplog):
     client = make()
     for version in (1, 2, 3):
         topics.publish(arm(40 + version, round_=version), version=version, restart=["pool"])
-        wait_for(lambda v=version: client._agent._record and client._agent._record.version == v, "the record")
+
+        def followed(this: int = version) -> bool:
+            return client._agent._record is not None and client._agent._record.version == this
+
+        wait_for(followed, "the record")
     assert [r.message for r in caplog.records if "restart" in r.message] == [
         f"tuner checkout: {problem}" for problem in client.problems
     ]
@@ -165,7 +174,7 @@ def test_an_app_that_applies_by_itself_is_asked_too(topics, make):
 
 
 def test_accepting_in_a_callback_does_not_wait_for_itself(topics, make):
-    client = make(on_change=lambda *_: client.accept_restart(30))
+    client: TunerClient = make(on_change=lambda *_: client.accept_restart(30))
     topics.publish(arm(20, "fast"), restart=["pool"], incumbent={"pool": 10, "mode": "slow"})
     until_awaiting(client, "pool")
     began = time.monotonic()

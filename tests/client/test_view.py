@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from oppertune.core.values import Categorical, Integer, Real
+from oppertune.core.values import Categorical, Integer, Real, ValueType
 from oppertune.schemas.context import Feature, reduce_context
 from oppertune.streams.client import Source, Status
 from oppertune.streams.client.active_request import ActiveRequest
@@ -17,7 +17,7 @@ from oppertune.streams.client.view import view_of, without_restart
 
 from .conftest import TUNER, arm, record
 
-OWN = [
+OWN: list[ValueType] = [
     Integer("pool", 10, min=1, max=100, step=3),
     Categorical("mode", "slow", ["slow", "fast"]),
     Real("ratio", 0.5, min=0, max=1, step=0.1),

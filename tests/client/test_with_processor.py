@@ -3,6 +3,7 @@
 import orjson
 
 from oppertune.core.assignment import choose
+from oppertune.core.values import ParameterValue
 from oppertune.schemas.keys import values_hash
 from oppertune.streams.client.active_request import ActiveRequest
 from oppertune.streams.client.config_follower import ConfigFollower
@@ -13,7 +14,8 @@ from oppertune.streams.client.recorder import Recorder
 from oppertune.streams.client.view import view_of
 from world import World, spec
 
-PARAMETERS = Parameters({"mode": "slow", "pool": 10, "ratio": 0.5})
+DECLARED: dict[str, ParameterValue] = {"mode": "slow", "pool": 10, "ratio": 0.5}
+PARAMETERS = Parameters(DECLARED)
 
 
 class Instance:
@@ -78,7 +80,7 @@ def test_rounds_are_played_from_presence_to_reward():
 
 def test_an_instance_that_had_to_default_is_refused_and_never_credited():
     # "other" is a parameter that the spec does not know
-    world, odd = started(("odd", Parameters({"mode": "slow", "pool": 10, "ratio": 0.5, "other": 1})))
+    world, odd = started(("odd", Parameters({**DECLARED, "other": 1})))
     odd.play([0.5] * 5)
     world.fold()
     assert world.dispositions() == {"refused": 1}
