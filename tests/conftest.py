@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import random
 import shutil
@@ -38,9 +39,34 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = GIVEN_SEED
     # Like Ctrl-C: fixtures end their brokers. By default SIGTERM (CI, timeout) would leave them running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.getLogger("asyncio").addFilter(_note_if_forgotten)
     if _RUN not in os.environ:
         os.environ[_RUN] = tempfile.mkdtemp(prefix="oppertune-tests-")
         config.add_cleanup(_end_run)
+
+
+_forgotten: list[str] = []
+"""What asyncio said of tasks and futures that ended with an error which nobody read."""
+
+
+def _note_if_forgotten(record: logging.LogRecord) -> bool:
+    """Keep what asyncio says while memory is collected; to show it there can break what was interrupted.
+
+    A traceback is shown with the help of ``ast.parse``, which in CPython 3.11 fails if another ``ast.parse`` begins
+    within it, as happens where the collection comes while a test reads source code.
+    """
+    if "never retrieved" not in record.getMessage():
+        return True
+    _forgotten.append(record.getMessage())
+    return False
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    if _forgotten:
+        said = "\n".join(_forgotten)
+        _forgotten.clear()
+        pytest.fail(f"this test, or one before it, forgot a task that failed:\n{said}", pytrace=False)
 
 
 def _end_run() -> None:

@@ -181,7 +181,8 @@ def test_a_batch_that_does_not_follow_on_ends_the_process_instead_of_looking_lik
         one = own(partition)
         await one.put(batch(0, 0, 1))
         await one.put(batch(5, 5, 6))
-        await until(lambda: ends)
+        with pytest.raises(Ended):
+            await asyncio.wait_for(one._task, 5)
         assert partition.folds == []
 
     asyncio.run(scenario())
@@ -245,7 +246,8 @@ def test_what_was_folded_but_cannot_be_committed_ends_the_process(
     async def scenario() -> None:
         one = own(FakePartition(), FakeWriter(error))
         await one.put(batch(0, 0))
-        await until(lambda: ends)
+        with pytest.raises(Ended):
+            await asyncio.wait_for(one._task, 5)
 
     asyncio.run(scenario())
     assert ends[0].code == code
