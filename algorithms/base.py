@@ -85,6 +85,8 @@ class Capabilities:
         supports_sequence_of_rewards: It learns from all open requests of a context together.
         learns_from_others: It can learn off-policy: from the reward of a configuration that it did not choose.
         needs_rewards: An app is expected to answer each prediction; else predictions without a reward are forgotten.
+        needs_unit_rewards: Its equations need rewards in [0, 1]: where they are scaled to a range, it learns from those
+            outside as from its ends. All others can take any number.
     """
 
     supported_parameter_types: tuple[type[ValueType], ...] = ()
@@ -94,6 +96,7 @@ class Capabilities:
     supports_sequence_of_rewards: bool = False
     learns_from_others: bool = False
     needs_rewards: bool = True
+    needs_unit_rewards: bool = False
 
     @classmethod
     def of(cls, meta: object) -> "Capabilities":
@@ -287,7 +290,8 @@ class Algorithm(ABC):
         Args:
             request_id: Id of an open request.
             reward: A finite number; more is better.
-            reward_data: Anything the algorithm is documented to want.
+            reward_data: Anything the algorithm is documented to want. ``{"scaled": True}`` says that rewards are scaled
+                so that 0 to 1 is what is to be expected of them; see ``Capabilities.needs_unit_rewards``.
 
         Raises:
             UnknownRequest: No open request has this id.
@@ -415,13 +419,13 @@ class Algorithm(ABC):
         if not self.capabilities.supports_single_reward:
             self.learn_sequence([request])
             return
-        self._set_reward(request)
+        self._set_reward(self._in_unit(request))
         self.__iteration += 1
         self._remember(request)
 
     def learn_sequence(self, requests: Sequence[_TuningRequest]) -> None:
         """Learn from requests that the caller kept, oldest first, together."""
-        self._set_reward_for_sequence(requests)
+        self._set_reward_for_sequence([self._in_unit(request) for request in requests])
         self.__iteration += 1
         for request in requests:
             self._remember(request)
@@ -493,6 +497,14 @@ class Algorithm(ABC):
 
     def _view(self, request: _TuningRequest) -> TuningRequest:
         return TuningRequest(request.id, request.context, self._completed(request.prediction or {}), request.reward)
+
+    def _in_unit(self, request: _TuningRequest) -> _TuningRequest:
+        """A request as the learner may learn from it: cut to [0, 1] where its equations need that."""
+        if not self.capabilities.needs_unit_rewards or request.reward is None:
+            return request
+        if not (request.reward_data or {}).get("scaled"):
+            return request
+        return request.rewarded(min(max(request.reward, 0.0), 1.0), request.reward_data)
 
     def _remember(self, request: _TuningRequest) -> None:
         if self._remembers and request.reward is not None and request.prediction is not None:

@@ -1,6 +1,7 @@
 """Exponential weights with one EXP3 learner per parameter."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ class ExponentialWeightsSlates(Algorithm):
         """Flags, see ``Capabilities``."""
 
         supported_parameter_types = (Categorical,)
+        needs_unit_rewards = True  # with ``scale="min"``
         configuration = ("_choices",)
 
     def __init__(
@@ -42,6 +44,7 @@ class ExponentialWeightsSlates(Algorithm):
         share: float = 0.0,
     ) -> None:
         super().__init__(parameters, random_seed=random_seed)
+        self.capabilities = replace(self.capabilities, needs_unit_rewards=scale == "min")
         self._choices = [p for p in self.params if isinstance(p, Categorical)]
         self.weights = Exp3Rows([p.n_categories for p in self._choices], Options(scale, explore, share))
         self._rng = np.random.default_rng(self._random_seed)

@@ -31,7 +31,7 @@ import numpy as np
 import orjson
 
 from ..core.errors import InvalidArgument, InvalidParameterType, InvalidReward, OppertuneError, UnknownRequest
-from ..core.state import JsonDict, encode
+from ..core.state import JsonDict, JsonValue, encode
 from ..core.types import Context, PredictionType
 from ..core.values import Categorical, Integer, Real
 from .base import Algorithm
@@ -287,6 +287,19 @@ class AlgorithmConformance:
                 assert _raises(InvalidReward, algorithm.set_reward, reward, request.context.id)
         assert orjson.dumps(algorithm.get_state()) == before
         algorithm.tell(request.id, 0.5)
+
+    def test_what_needs_rewards_from_0_to_1_cuts_those_that_are_scaled(self, make: Make) -> None:
+        def learned(reward: float, *, scaled: bool) -> JsonValue:
+            algorithm = make(5)
+            for i in range(self.steps):
+                request = algorithm.ask(self.context(i))
+                algorithm.tell(request.id, some_reward(request.prediction) if i else reward, {"scaled": scaled})
+            return algorithm.get_state()["learner"]
+
+        if make(5).capabilities.needs_unit_rewards:
+            assert learned(-7.0, scaled=True) == learned(0.0, scaled=True)
+            assert learned(7.0, scaled=True) == learned(1.0, scaled=True)
+            assert learned(-7.0, scaled=False) != learned(0.0, scaled=False)
 
     def test_both_ways_in_are_equal_round_by_round(self, make: Make) -> None:
         app, stream = make(9), make(9)

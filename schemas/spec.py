@@ -136,7 +136,7 @@ class Term(Handwritten):
 
 
 class RewardRange(Handwritten):
-    """A known range of the reward: rewards are scaled to 0..1 over it, and cut there."""
+    """A known range of the reward: rewards are scaled so that it becomes 0 to 1."""
 
     low: Finite = Field(description="the worst reward that is to be expected: becomes 0")
     high: Finite = Field(description="the best one: becomes 1")
@@ -158,7 +158,7 @@ class Objective(Handwritten):
     function: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
         None, description="name of an entry point in the group oppertune.rewards, installed with the worker"
     )
-    range: RewardRange | None = Field(None, description="scale rewards to 0..1, and cut them there; `auto` needs none")
+    range: RewardRange | None = Field(None, description="scale rewards so that it becomes 0 to 1; `auto` needs none")
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:

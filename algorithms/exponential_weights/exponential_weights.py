@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -41,6 +42,7 @@ class ExponentialWeights(Algorithm):
         """Flags, see ``Capabilities``."""
 
         supported_parameter_types = (Categorical,)
+        needs_unit_rewards = True  # with ``scale="min"``
         configuration = ("_choices",)
 
     def __init__(
@@ -53,6 +55,7 @@ class ExponentialWeights(Algorithm):
         share: float = 0.0,
     ) -> None:
         super().__init__(parameters, random_seed=random_seed)
+        self.capabilities = replace(self.capabilities, needs_unit_rewards=scale == "min")
         self._choices = [p for p in self.params if isinstance(p, Categorical)]
         n_arms = math.prod(p.n_categories for p in self._choices)
         if n_arms > MAX_ARMS:

@@ -57,10 +57,12 @@ def _term(term: Term, metrics: Mapping[str, Summary], interval_s: float) -> floa
 
 
 def scaled(reward: float, range_: RewardRange | None) -> float:
-    """A reward on 0..1 of its known range, cut there; as it is where no range is known. NaN stays NaN."""
-    if range_ is None or math.isnan(reward):
-        return reward
-    return min(max((reward - range_.low) / (range_.high - range_.low), 0.0), 1.0)
+    """A reward on the scale of its known range, which becomes 0 to 1; as it is where no range is known.
+
+    It is not cut: what is far worse than expected must look worse than what is a little worse, and what is far better,
+    better. Learners whose equations need numbers from 0 to 1 cut for themselves.
+    """
+    return reward if range_ is None else (reward - range_.low) / (range_.high - range_.low)
 
 
 def reward_of(objective: Objective, metrics: Mapping[str, Summary], interval_s: float) -> float | None:

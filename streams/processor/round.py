@@ -129,7 +129,7 @@ def close(
     tuner: TunerState, scope: ScopeState, request: OpenRequest, learners: Learners, changes: Changes, end: End
 ) -> None:
     """Close a request: tell the learner, judge the incumbent, write the round's record."""
-    learned_reward = _learn(scope, request, learners, changes, end)
+    learned_reward = _learn(tuner.spec, scope, request, learners, changes, end)
     won = False
     if end.outcome in {"measured", "failed"}:
         failed = end.outcome == "failed"
@@ -167,7 +167,9 @@ def close(
     )
 
 
-def _learn(scope: ScopeState, request: OpenRequest, learners: Learners, changes: Changes, end: End) -> float | None:
+def _learn(
+    spec: TunerSpec, scope: ScopeState, request: OpenRequest, learners: Learners, changes: Changes, end: End
+) -> float | None:
     """Tell the learner what its request came to; returns the reward that it learned from as the one who asked.
 
     A superseded round's learner is thrown away with it, and may be the very reason why.
@@ -177,7 +179,7 @@ def _learn(scope: ScopeState, request: OpenRequest, learners: Learners, changes:
         if end.reward is None:
             learners.of(scope.scope).abandon(request.id)
             return None
-        learners.of(scope.scope).tell(request.id, end.reward)
+        learners.of(scope.scope).tell(request.id, end.reward, {"scaled": spec.objective.range is not None})
         return end.reward
     if end.reward is not None:
         learner = learners.of(scope.scope)

@@ -8,6 +8,7 @@ import pytest
 
 from narrowing import number
 from oppertune.core.errors import InvalidState, TopicRecreated, TopicsInvalid
+from oppertune.core.state import JsonValue
 from oppertune.schemas.keys import values_hash
 from oppertune.streams.processor import Partition, Received
 from world import SPEC, World, name_on, running, spec
@@ -462,11 +463,29 @@ def test_a_reward_that_is_not_finite_never_reaches_a_learner():
     assert (world.rounds[0].outcome, world.rounds[0].told) == ("skipped", None)
 
 
-def test_rewards_are_scaled_to_their_known_range():
+def test_rewards_are_scaled_to_their_known_range_and_not_cut_there():
     world = running(spec(objective={"range": {"low": 100, "high": 300}}))
     world.play(1, 150)
     world.play(1, 1000)
-    assert [r.reward for r in world.rounds] == [0.25, 1.0]
+    world.play(1, 0)
+    assert [r.reward for r in world.rounds] == [0.25, 4.5, -0.5]
+
+
+def test_a_learner_that_needs_rewards_from_0_to_1_learns_from_others_as_from_the_nearest_end():
+    def weights(*rewards: float) -> JsonValue:
+        world = running(
+            spec(
+                parameters=[{"name": "policy", "type": "categorical", "val": "lru", "categories": ["lru", "lfu"]}],
+                algorithm={"name": "exponential_weights", "args": {"random_seed": 3}},
+                objective={"range": {"low": 100, "high": 300}},
+            )
+        )
+        for reward in rewards:
+            world.play(1, reward)
+        assert [r.told for r in world.rounds] == [(reward - 100) / 200 for reward in rewards]
+        return (world.scope().learner or {})["learner"]
+
+    assert weights(1000, 0) == weights(300, 100) != weights(300, 150)
 
 
 # -- bad input: one dead letter with its reason, and the next event is handled
