@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from kafkas import ROOT
+from oppertune.algorithms.all import ALGORITHMS
 from oppertune.streams.broker import BrokerSettings
 from oppertune.streams.operate.exit_codes import ExitCode
 from oppertune.streams.worker.exits import ExitCode as WorkerExitCode
@@ -69,3 +70,9 @@ def test_what_is_not_there_any_more_is_not_on_the_page_either():
     assert set(re.findall(r"^\| `(oppertune_\w+)`", page, re.MULTILINE)) == set(METRICS)
     settings = (ROOT / "docs" / "operating.md").read_text().partition("| setting |")[2].partition("\n\n")[0]
     assert set(re.findall(r"^\| `(\w+)`", settings, re.MULTILINE)) == set(BrokerSettings.model_fields)
+
+
+def test_the_table_of_algorithms_says_when_to_take_each():
+    rows = re.findall(r"(?m)^\| (`\w+`(?:, `\w+`)*) \| .* \| .* \|$", (ROOT / "docs" / "algorithms.md").read_text())
+    named = {name for row in rows for name in re.findall(r"\w+", row)}
+    assert set(ALGORITHMS) <= named, f"without a row: {sorted(set(ALGORITHMS) - named)}"
