@@ -8,7 +8,7 @@ import pytest
 
 from narrowing import number
 from oppertune.core.errors import InvalidState, TopicRecreated, TopicsInvalid
-from oppertune.core.state import JsonValue
+from oppertune.core.state import JsonDict, JsonValue
 from oppertune.schemas.keys import values_hash
 from oppertune.streams.processor import Partition, Received
 from world import SPEC, World, name_on, running, spec
@@ -483,7 +483,8 @@ def test_a_learner_that_needs_rewards_from_0_to_1_learns_from_others_as_from_the
         for reward in rewards:
             world.play(1, reward)
         assert [r.told for r in world.rounds] == [(reward - 100) / 200 for reward in rewards]
-        return (world.scope().learner or {})["learner"]
+        state: JsonDict = world.scope().learner or {}
+        return state["learner"]
 
     assert weights(1000, 0) == weights(300, 100) != weights(300, 150)
 
