@@ -1,10 +1,9 @@
-"""Configurations as points: numbers scaled to [0, 1], categories by their index. Their neighbours, their distances."""
+"""Configurations as points: numbers scaled to [0, 1], categories by their index. Their neighbours."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...core.values import Categorical, Integer, ValueType
 from .arrays import Array
@@ -79,22 +78,6 @@ class MixedSpace:
         n = self.levels[self._integer]
         points[:, self._integer] = np.round(points[:, self._integer] * n) / n
         return points
-
-
-def differences(a: Array, b: Array, categorical: NDArray[np.bool_]) -> Array:
-    """Distance of each coordinate of each pair of points: |a - b| of numbers, 0 or 1 of categories.
-
-    Args:
-        a: Points, shape (n, D).
-        b: Points, shape (m, D).
-        categorical: Which coordinates are categories, shape (D,).
-
-    Returns:
-        Shape (n, m, D).
-    """
-    apart: Array = np.abs(a[:, None, :] - b[None, :, :])
-    apart[:, :, categorical] = apart[:, :, categorical] > 0
-    return apart
 
 
 def _levels(p: ValueType) -> int:

@@ -61,7 +61,7 @@ class History:
         n: How many rewards that is worth, shape (N,).
     """
 
-    __slots__ = ("_limit", "_squares", "contexts", "mean", "n", "points")
+    __slots__ = ("_limit", "_scaled", "_squares", "contexts", "mean", "n", "points")
 
     def __init__(self, dimension: int, limit: int) -> None:
         self._limit = limit
@@ -70,6 +70,7 @@ class History:
         self.mean: Array = np.zeros(0)
         self.n: Array = np.zeros(0)
         self._squares: Array = np.zeros(0)
+        self._scaled: Scaled | None = None  # follows from the others, and is made where it is needed
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -84,6 +85,7 @@ class History:
     def add(self, point: Array, context: Sequence[str | float], reward: float) -> None:
         """Count one reward of a point in a context."""
         reward = cut(reward)
+        self._scaled = None
         self.n = np.maximum(self.n * _FADE, _LEAST_WORTH)
         i = self.find(point, context)
         if i is None:
@@ -104,6 +106,12 @@ class History:
         return float(np.maximum(self.n - 1, 0).sum())
 
     def scaled(self) -> Scaled:
+        """Rewards for the model, see :meth:`_standardised`."""
+        if self._scaled is None:
+            self._scaled = self._standardised()
+        return self._scaled
+
+    def _standardised(self) -> Scaled:
         """Rewards for the model: bad ones on a logarithmic scale, all of them standardised.
 
         A cliff (a time-out, a full disk) may be hundreds of times further from the usual than the best is, and would
@@ -151,6 +159,7 @@ class History:
             raise StateMismatch("rewards of points of another dimension")
         self.points, self.contexts = points, contexts
         self.mean, self.n, self._squares = rows
+        self._scaled = None
 
     def _append(self, point: Array, context: Sequence[str | float], reward: float) -> None:
         self.points = np.vstack([self.points, point])
@@ -184,6 +193,7 @@ class History:
         self.mean[i] += share * (self.mean[j] - self.mean[i])
         self.n[i] = min(self.n[i] + self.n[j], _TRUST)
         self._squares[i] += self._squares[j]
+        self._scaled = None
         self._keep(np.arange(len(self.mean)) != j)
 
     def forget(self, context: Sequence[str | float]) -> None:
@@ -194,3 +204,4 @@ class History:
         self.contexts = [context for context, kept in zip(self.contexts, keep.tolist(), strict=True) if kept]
         self.points, self.mean, self.n = self.points[keep], self.mean[keep], self.n[keep]
         self._squares = self._squares[keep]
+        self._scaled = None

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...core.errors import InvalidArgumentType, StateMismatch
 from ...core.types import Context, PredictionType
@@ -23,10 +22,11 @@ from ...core.values import Categorical, Integer, Real, ValueType
 from ..base import Algorithm, _PredictResponse, _TuningRequest
 from ..shared.arguments import checked_count, checked_number
 from ..shared.arrays import Array
-from ..shared.mixed_space import MixedSpace, differences
+from ..shared.mixed_space import MixedSpace
 from .change_detection import ChangeDetector, Reward
 from .gaussian_process import Data, Hyperparameters, Posterior
 from .history import History
+from .points import Distances, Points
 
 Feature: TypeAlias = str | float
 """The value of a context's field."""
@@ -89,7 +89,7 @@ class Surrogate(Algorithm):
         supported_parameter_types = (Categorical, Integer, Real)
         supports_context = True
         learns_from_others = True
-        configuration = ("exploration", "units", "features", "_space", "_categorical", "_posterior")
+        configuration = ("exploration", "units", "features", "_space", "_apart", "_posterior")
 
     def __init__(
         self,
@@ -105,7 +105,6 @@ class Surrogate(Algorithm):
         self.units = checked_count("units", units, 1)
         self.features = _names(features)
         self._space = MixedSpace(self.params)
-        self._categorical = np.append(self._space.categorical, np.ones(len(self.features), dtype=bool))
         self._history = History(len(self.params), checked_count("history", history, 10))
         self._changes = ChangeDetector()
         self._hyper = Hyperparameters(len(self.params) + len(self.features))
@@ -113,7 +112,9 @@ class Surrogate(Algorithm):
         self._open: dict[int, tuple[Array, list[Feature]]] = {}
         self._asked = 0
         self._repeated = 0  # asks in a row that were for what is known already
-        self._posterior: Posterior | None = None  # of the history as it is; made again where it is needed
+        # Both follow from the history as it is, and are made where they are needed.
+        self._apart: Distances | None = None
+        self._posterior: Posterior | None = None
 
     def _predict(self, tuning_request: _TuningRequest) -> _PredictResponse:
         if not self.params:
@@ -152,24 +153,27 @@ class Surrogate(Algorithm):
             history.forget(context)
         for seen in since or [Reward(point, reward)]:
             history.add(seen.point, context, seen.reward)
-        apart = self._apart(history.points, history.contexts)
         while history.is_over_full:
-            alike: NDArray[np.bool_] = apart[:, :, self._categorical].sum(axis=2) == 0
-            history.make_room(self._hyper.kernel(apart), alike)
-            history.points = self._space.on_levels(history.points)
-            apart = self._apart(history.points, history.contexts)
+            self._make_room()
+        self._apart = self._posterior = None
         scaled = history.scaled()
-        data = Data(apart, scaled.z, history.n, history.repeats, scaled.squares)
+        data = Data(self._distances(), scaled.z, history.n, history.repeats, scaled.squares)
         self._hyper.fit(data, max(1, min(_FIT_STEPS, _FIT_BUDGET // len(history))))
-        self._posterior = None
+
+    def _make_room(self) -> None:
+        history = self._history
+        points = self._points(history.points, history.contexts)
+        kinds = np.append(self._space.categorical, np.ones(len(self.features), dtype=bool))
+        _, group = np.unique(points.coordinates[:, kinds], axis=0, return_inverse=True)
+        history.make_room(self._hyper.kernel(points, points), np.equal.outer(group, group))
+        history.points = self._space.on_levels(history.points)
 
     def _since_a_change(self, point: Array, context: list[Feature], reward: float) -> list[Reward]:
         """The rewards in a context since the world changed, this one included; none where it has not."""
         history = self._history
         if len(history) < _MODELLED:
             return []
-        apart = self._apart(point[None], [context], history.points, history.contexts)
-        mean, deviation = (float(x[0]) for x in self._known().mean_and_deviation(apart))
+        mean, deviation = (float(x[0]) for x in self._known().mean_and_deviation(self._points(point[None], [context])))
         spread = math.sqrt(deviation**2 + self._hyper.noise + _LEAST_SPREAD**2)
         z = (history.scaled().of(reward) - mean) / spread
         return self._changes.add(context, Reward(point, reward), z)
@@ -197,19 +201,18 @@ class Surrogate(Algorithm):
     def _upper_bound(self, known: Posterior, context: list[Feature]) -> Callable[[Array], Array]:
         """What gives mean + b sd of points in a context, open requests answered as ``known`` expects."""
         history, posterior = self._history, known
-        points, contexts = history.points, history.contexts
         if self._open:
             newest = list(self._open.values())[-_MOST_OPEN:]
-            waiting, waiting_contexts = np.array([point for point, _ in newest]), [values for _, values in newest]
-            expected = known.mean(self._apart(waiting, waiting_contexts, points, contexts))
-            points, contexts = np.vstack([points, waiting]), [*contexts, *waiting_contexts]
+            waiting, their_contexts = np.array([point for point, _ in newest]), [values for _, values in newest]
+            expected = known.mean(self._points(waiting, their_contexts))
+            points = self._points(np.vstack([history.points, waiting]), [*history.contexts, *their_contexts])
             z, n = np.append(history.scaled().z, expected), np.append(history.n, np.ones(len(newest)))
-            posterior = Posterior(self._hyper, self._apart(points, contexts), z, n)
+            posterior = Posterior(self._hyper, points, Distances.of(points), z, n)
         optimism = self.exploration * (1 + _GROWTH * self._repeated)
         optimism /= 1 + _PATIENCE * max(0, len(self._open) - self.units + 1)
 
         def bound(candidates: Array) -> Array:
-            mean, deviation = posterior.mean_and_deviation(self._apart(candidates, [context], points, contexts))
+            mean, deviation = posterior.mean_and_deviation(self._points(candidates, [context]))
             upper: Array = mean + optimism * deviation
             return upper
 
@@ -219,15 +222,20 @@ class Surrogate(Algorithm):
         """What the rewards say."""
         history = self._history
         if self._posterior is None:
-            apart = self._apart(history.points, history.contexts)
-            self._posterior = Posterior(self._hyper, apart, history.scaled().z, history.n)
+            points = self._points(history.points, history.contexts)
+            self._posterior = Posterior(self._hyper, points, self._distances(), history.scaled().z, history.n)
         return self._posterior
+
+    def _distances(self) -> Distances:
+        """How far what was rewarded is apart."""
+        if self._apart is None:
+            self._apart = Distances.of(self._points(self._history.points, self._history.contexts))
+        return self._apart
 
     def _best(self, known: Posterior, context: list[Feature], k: int) -> Array:
         """Of the points that were rewarded, in any context, the k with the best expected reward in this one."""
-        history = self._history
-        points = np.unique(history.points, axis=0) if self.features else history.points
-        mean = known.mean(self._apart(points, [context], history.points, history.contexts))
+        points = np.unique(self._history.points, axis=0) if self.features else self._history.points
+        mean = known.mean(self._points(points, [context]))
         best: Array = points[np.argsort(-mean, kind="stable")[:k]]
         return best
 
@@ -236,34 +244,19 @@ class Surrogate(Algorithm):
         data = context.data or {}
         return [_feature(data.get(name)) for name in self.features]
 
-    def _apart(
-        self,
-        points: Array,
-        contexts: Sequence[Sequence[Feature]],
-        others: Array | None = None,
-        other_contexts: Sequence[Sequence[Feature]] | None = None,
-    ) -> Array:
-        """Distances between points, each in its context or all in one, and others (default: themselves).
-
-        Returns:
-            Shape (n, m, D + features).
-        """
-        others, theirs = (points, contexts) if others is None else (others, other_contexts or contexts)
-        apart = differences(points, others, self._space.categorical)
-        if not self.features:
-            return apart
-        seen = self._history.contexts
-        columns = [
-            np.broadcast_to(
-                _feature_apart([c[i] for c in contexts], [c[i] for c in theirs], [c[i] for c in seen]), apart.shape[:2]
-            )
-            for i in range(len(self.features))
-        ]
-        return np.concatenate([apart, np.stack(columns, axis=2)], axis=2)
+    def _points(self, points: Array, contexts: Sequence[Sequence[Feature]]) -> Points:
+        """Points, each in its context or all in one, as the model sees them."""
+        columns, categorical, levels = [points], self._space.categorical, self._space.levels
+        for i in range(len(self.features)):
+            seen = [c[i] for c in self._history.contexts] + [c[i] for _, c in self._open.values()]
+            column, categories = _coordinates([c[i] for c in contexts], seen)
+            columns.append(np.broadcast_to(column[:, None], (len(points), 1)))
+            categorical, levels = np.append(categorical, categories > 0), np.append(levels, categories)
+        return Points.of(np.hstack(columns), categorical, levels)
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         super()._restore(state)
-        self._posterior = None
+        self._apart = self._posterior = None
         if any(len(context) != len(self.features) for context in self._history.contexts):
             raise StateMismatch("the state was learned with other features")
 
@@ -285,14 +278,17 @@ def _feature(x: object) -> Feature:
     return float(x) if isinstance(x, int | float) and not isinstance(x, bool) else repr(x)
 
 
-def _feature_apart(a: Sequence[Feature], b: Sequence[Feature], seen: Sequence[Feature]) -> Array:
-    """Distances of one feature: numbers relative to the range seen so far, anything else 0 or 1; shape (n, m)."""
-    codes = {x: i for i, x in enumerate(dict.fromkeys([*a, *b]))}
-    differ: Array = np.not_equal.outer([codes[x] for x in a], [codes[x] for x in b]).astype(np.float64)
+def _coordinates(values: Sequence[Feature], seen: Sequence[Feature]) -> tuple[Array, int]:
+    """One feature's values as coordinates: numbers relative to the range seen so far, anything else by what it is.
+
+    Returns:
+        The coordinates, and the number of categories, 0 for numbers. What was never seen has an index beyond.
+    """
     numbers = [x for x in seen if isinstance(x, float)]
-    width = max(numbers) - min(numbers) if numbers else 0.0
-    if not width:
-        return differ
-    x, y = (np.array([v if isinstance(v, float) else np.nan for v in values]) for values in (a, b))
-    near = np.minimum(np.abs(x[:, None] - y[None, :]) / width, 1.0)
-    return np.where(np.isnan(near), differ, near)
+    low = min(numbers, default=0.0)
+    width = max(numbers, default=0.0) - low
+    if width and len(numbers) == len(seen):
+        near = [min(max((x - low) / width, -1.0), 2.0) if isinstance(x, float) else -1.0 for x in values]
+        return np.array(near), 0
+    index = {x: i for i, x in enumerate(dict.fromkeys(seen))}
+    return np.array([index.get(x, len(index)) for x in values], dtype=np.float64), max(len(index), 1)
