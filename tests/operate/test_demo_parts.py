@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from oppertune.core.errors import InvalidArgument
@@ -21,7 +22,13 @@ from oppertune.streams.operate.demo.comparison_table import comparison_table
 from oppertune.streams.operate.demo.disk import is_real_disk, pick_work_dir
 from oppertune.streams.operate.demo.load import RATE_PER_S, Load
 from oppertune.streams.operate.demo.workload import PARAMETERS, WRITE_SHARE, OrderStore, SettingRefused
-from oppertune.streams.operate.reporting.picture import RoundPoint, lowest_shown, reward_picture, running_median
+from oppertune.streams.operate.reporting.picture import (
+    RoundPoint,
+    _draw_panel,
+    lowest_shown,
+    reward_picture,
+    running_median,
+)
 
 MEMORY = "/dev/shm"  # noqa: S108
 DECLARED = {p.name: p.val for p in PARAMETERS}
@@ -466,6 +473,25 @@ class TestPresentation:
         assert lowest_shown(ordinary) == min(ordinary)
         assert lowest_shown([*ordinary, -1000.0]) == min(ordinary)
         assert lowest_shown([-3.0]) == -3.0
+
+    def test_the_table_is_whole_at_80_columns(self):
+        text = io.StringIO()
+        slow, fast = Side([33.721, 29.14, 441.2], [1000.4]), Side([0.2331, 0.211, 12.34], [999.9])
+        Console(file=text, width=80).print(comparison_table({"write-heavy": (slow, fast)}))
+        assert "33.7 (29.1–441)" in text.getvalue()
+        assert "0.23 (0.21–12.3)" in text.getvalue()
+        assert "…" not in text.getvalue()
+
+    def test_gains_are_drawn_on_a_logarithmic_scale_and_none_is_cut_off(self, tmp_path):
+        figure = Figure()
+        axes = figure.subplots()
+        gains = [1.0, 1.1, 0.9, 0.001, 8.0, 7.5]
+        shown = [RoundPoint("a", i, gain, "explore", "measured", False, None) for i, gain in enumerate(gains)]
+        _draw_panel(axes, shown, logarithmic=True)
+        assert axes.get_yscale() == "log"
+        low, high = axes.get_ylim()
+        assert low < min(gains)
+        assert high > max(gains)
 
     def test_the_table_tells_both_sides(self):
         text = io.StringIO()

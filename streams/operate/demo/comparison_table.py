@@ -11,7 +11,12 @@ from .compare import Side
 def _latency(side: Side) -> str:
     if not side.p95_ms:
         return "-"
-    return f"{side.median_p95_ms:.2f} ({side.min_p95_ms:.2f}–{side.max_p95_ms:.2f})"
+    return f"{_ms(side.median_p95_ms)} ({_ms(side.min_p95_ms)}–{_ms(side.max_p95_ms)})"
+
+
+def _ms(x: float) -> str:
+    """Three digits that count, at least two decimals where it is small: at most five characters up to 100 seconds."""
+    return f"{x:.{2 if x < 10 else 1 if x < 100 else 0}f}"
 
 
 def _throughput(side: Side) -> str:
@@ -39,10 +44,10 @@ def comparison_table(results: Mapping[str, tuple[Side, Side]]) -> Table:
         Medians over the repetitions, with the smallest and largest of the latencies in brackets. The ratio is coloured
         where the two ranges do not overlap.
     """
-    table = Table(title="95th percentile of latency, median (min–max) of the repetitions")
+    table = Table(title="95th percentile of latency in ms, median (min–max) of the repetitions", pad_edge=False)
     table.add_column("context", no_wrap=True)
-    for title in ("defaults p95 ms", "tuned p95 ms", "times faster", "defaults ops/s", "tuned ops/s"):
-        table.add_column(title, justify="right")
+    for title in ("defaults", "tuned", "times\nfaster", "ops/s\ndefaults", "ops/s\ntuned"):
+        table.add_column(title, justify="right", no_wrap=True)
     for context, (defaults, tuned) in results.items():
         table.add_row(
             context,

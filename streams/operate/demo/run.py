@@ -11,8 +11,9 @@ import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from ...broker import (
     require_broker,
 )
 from ..exit_codes import ExitCode
-from ..reporting.picture import reward_picture
+from ..reporting.picture import RoundPoint, reward_picture
 from ..steering.send import new_command, send
 from ..steering.verbs import VERBS
 from .compare import Side
@@ -74,14 +75,19 @@ def run_demo(*, seconds: float, instances: int, bootstrap: str, picture: Path, c
             console.print(f"a worker and {instances} order services with real files in {folder}")
             with worker(settings, folder), fleet(settings, folder, list(WRITE_SHARE), instances) as members:
                 with console.status("starting, and measuring the declared defaults"):
-                    default_p95_ms = statistics.geometric_mean([member.hear()["default_p95_ms"] for member in members])
-                    _apply(settings, default_p95_ms)
+                    defaults_ms = _defaults_ms(members)
+                    _apply(settings, statistics.geometric_mean(defaults_ms.values()))
                 progress = _tune(settings, members, seconds, console)
                 incumbents = _incumbents(settings)
                 sides = _compare(members, incumbents, console)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    reward_picture([p for c in progress.contexts.values() for p in c.points], picture)
+    reward_picture(
+        [_times_faster(p, defaults_ms) for c in progress.contexts.values() for p in c.points],
+        picture,
+        "How many times faster than the declared values (95th percentile of latency)",
+        logarithmic=True,
+    )
     result = _result(progress, incumbents, sides, picture)
     _show(result, sides, console)
     return result
@@ -116,6 +122,20 @@ def _broker(bootstrap: str, console: Console) -> Iterator[BrokerSettings]:
         yield settings
     finally:
         delete_topics(settings)
+
+
+def _defaults_ms(members: list[Member]) -> dict[str, float]:
+    """What the fleet measures with the declared values: the 95th percentile of latency in each context."""
+    measured: dict[str, list[float]] = {}
+    for member in members:
+        measured.setdefault(member.traffic, []).append(member.hear()["default_p95_ms"])
+    return {traffic: statistics.geometric_mean(p95_ms) for traffic, p95_ms in measured.items()}
+
+
+def _times_faster(point: RoundPoint, defaults_ms: Mapping[str, float]) -> RoundPoint:
+    """A round whose reward is how many times faster than the declared values it was in its context."""
+    faster = None if point.reward is None or not point.p95_ms else defaults_ms[point.context] / point.p95_ms
+    return replace(point, reward=faster)
 
 
 def _apply(settings: BrokerSettings, default_p95_ms: float) -> None:

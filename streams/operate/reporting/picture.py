@@ -89,6 +89,7 @@ def reward_picture(
     title: str = "Reward of each round (higher is better)",
     *,
     target: float | None = None,
+    logarithmic: bool = False,
 ) -> None:
     """Draw the rewards over the rounds, a panel per context, into a PNG of 1200 × 700 pixels.
 
@@ -100,6 +101,8 @@ def reward_picture(
         path: Where the PNG goes.
         title: Headline.
         target: Reward at which tuning ends, drawn as a dotted line; None where there is none.
+        logarithmic: Rewards say how many times better than before a round was: all are shown, on a logarithmic scale,
+            with a line where nothing was gained or lost.
     """
     # Here: reading the module must not cost what matplotlib takes to load. And never pyplot, which keeps global state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
@@ -111,7 +114,8 @@ def reward_picture(
     panels = figure.subplots(len(contexts), 1, squeeze=False, sharex=True)[:, 0]
     handles: dict[str, Artist] = {}
     for axes, context in zip(panels, contexts, strict=True):
-        _draw_panel(axes, sorted((p for p in points if p.context == context), key=lambda p: p.round))
+        here = sorted((p for p in points if p.context == context), key=lambda p: p.round)
+        _draw_panel(axes, here, logarithmic=logarithmic)
         if target is not None:
             axes.axhline(target, linestyle=":", color=_TARGET_COLOUR, linewidth=2, label="target", zorder=1)
         axes.set_title(context, fontsize=13, loc="left")
@@ -126,10 +130,11 @@ def reward_picture(
     canvas.print_figure(str(path), format="png")
 
 
-def _draw_panel(axes: "Axes", points: Sequence[RoundPoint]) -> None:
+def _draw_panel(axes: "Axes", points: Sequence[RoundPoint], *, logarithmic: bool) -> None:
     measured = [(p, p.reward) for p in points if p.reward is not None and p.outcome == "measured"]
     missing = [p for p in points if p.reward is None or p.outcome != "measured"]
-    lowest = lowest_shown([reward for _, reward in measured]) if measured else 0.0
+    rewards = [reward for _, reward in measured]
+    lowest = (min(rewards) if logarithmic else lowest_shown(rewards)) if measured else 0.0
     below = [p for p, reward in measured if reward < lowest]
     for kind in dict.fromkeys([*_KINDS, *(p.kind for p in points)]):
         label, marker, colour = _KINDS.get(kind, _OTHER)
@@ -141,7 +146,7 @@ def _draw_panel(axes: "Axes", points: Sequence[RoundPoint]) -> None:
             )  # fmt: skip
     if measured:
         axes.plot(
-            [p.round for p, _ in measured], [max(lowest, m) for m in running_median([r for _, r in measured])], "-",
+            [p.round for p, _ in measured], [max(lowest, m) for m in running_median(rewards)], "-",
             color=_MEDIAN_COLOUR, linewidth=2, label=f"median of the last {_MEDIAN_OF}", zorder=2,
         )  # fmt: skip
     if missing:
@@ -162,9 +167,24 @@ def _draw_panel(axes: "Axes", points: Sequence[RoundPoint]) -> None:
             label="new incumbent" if i == 0 else None,
         )  # fmt: skip
     axes.margins(y=0.15)
-    axes.set_ylabel("reward", fontsize=12)
+    if logarithmic:
+        _times_on(axes)
+    else:
+        axes.set_ylabel("reward", fontsize=12)
     axes.tick_params(labelsize=11, labelbottom=True)
     axes.locator_params(axis="x", integer=True)
     axes.grid(visible=True, alpha=0.25)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _times_on(axes: "Axes") -> None:
+    """A logarithmic axis in numbers that people know, and a line at 1."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415 - as above
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda times, _: f"{times:g} ×"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.axhline(1.0, color=_INCUMBENT_COLOUR, linewidth=1, label="as declared", zorder=1)
+    axes.set_ylabel("times faster", fontsize=12)
