@@ -248,8 +248,7 @@ class Surrogate(Algorithm):
         """Points, each in its context or all in one, as the model sees them."""
         columns, categorical, levels = [points], self._space.categorical, self._space.levels
         for i in range(len(self.features)):
-            seen = [c[i] for c in self._history.contexts] + [c[i] for _, c in self._open.values()]
-            column, categories = _coordinates([c[i] for c in contexts], seen)
+            column, categories = _coordinates([c[i] for c in contexts], [c[i] for c in self._history.contexts])
             columns.append(np.broadcast_to(column[:, None], (len(points), 1)))
             categorical, levels = np.append(categorical, categories > 0), np.append(levels, categories)
         return Points.of(np.hstack(columns), categorical, levels)
@@ -282,7 +281,7 @@ def _coordinates(values: Sequence[Feature], seen: Sequence[Feature]) -> tuple[Ar
     """One feature's values as coordinates: numbers relative to the range seen so far, anything else by what it is.
 
     Returns:
-        The coordinates, and the number of categories, 0 for numbers. What was never seen has an index beyond.
+        The coordinates, and the number of categories, 0 for numbers. What was not rewarded yet is one category.
     """
     numbers = [x for x in seen if isinstance(x, float)]
     low = min(numbers, default=0.0)
@@ -291,4 +290,4 @@ def _coordinates(values: Sequence[Feature], seen: Sequence[Feature]) -> tuple[Ar
         near = [min(max((x - low) / width, -1.0), 2.0) if isinstance(x, float) else -1.0 for x in values]
         return np.array(near), 0
     index = {x: i for i, x in enumerate(dict.fromkeys(seen))}
-    return np.array([index.get(x, len(index)) for x in values], dtype=np.float64), max(len(index), 1)
+    return np.array([index.get(x, len(index)) for x in values], dtype=np.float64), len(index) + 1

@@ -259,6 +259,18 @@ def test_contexts_that_differ_are_learned_apart_and_help_each_other():
     assert learner.recommend(small)["policy"] == "lfu"
 
 
+def test_a_context_that_was_asked_for_and_given_up_confuses_nothing():
+    learner = Surrogate(SYSTEM, features=["job"], random_seed=1)
+    known, new = Context({"job": "known"}), Context({"job": "new"})
+    play(learner, 12, context=known)
+    waiting = learner.ask(new)
+    learner.ask(known)
+    learner.abandon(waiting.id)
+    assert learner.ask(new).prediction
+    assert learner.recommend(new)
+    play(learner, 3, context=new)
+
+
 def test_contexts_make_no_difference_without_features():
     first, second = Surrogate(SYSTEM, random_seed=1), Surrogate(SYSTEM, random_seed=1)
     for i in range(12):
