@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -106,9 +107,9 @@ class SecuredKafka(LocalKafka):
             future.result(10)
 
         def known() -> bool:
-            described = admin.describe_user_scram_credentials(list(users))
-            assert isinstance(described, dict)  # one for each user who is named
-            return all(future.result(5).scram_credential_infos for future in described.values())
+            everybody = admin.describe_user_scram_credentials()  # asked for by name, one not known yet is an error
+            assert isinstance(everybody, Future)
+            return set(users) <= set(everybody.result(5))
 
         wait_for(known, "the users to be known")
 
