@@ -14,10 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from kafkas import LocalKafka, answers, free_port, run_kafka, unique_prefix, wait_for
 from oppertune.core.errors import OppertuneError
 from oppertune.streams.broker import BrokerSettings, EmbeddedBroker, create_topics, delete_topics
+
+hypothesis_settings.register_profile("unhurried", hypothesis_settings(), deadline=None)  # a busy machine is no failure
+hypothesis_settings.load_profile("unhurried")
 
 GIVEN_SEED = os.environ.get("OPPERTUNE_TEST_SEED")
 # Drawn by the first process of a run, and inherited by those that it starts: all must shuffle alike.
