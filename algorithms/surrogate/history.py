@@ -193,7 +193,6 @@ class History:
         self.mean[i] += share * (self.mean[j] - self.mean[i])
         self.n[i] = min(self.n[i] + self.n[j], _TRUST)
         self._squares[i] += self._squares[j]
-        self._scaled = None
         self._keep(np.arange(len(self.mean)) != j)
 
     def forget(self, context: Sequence[str | float]) -> None:

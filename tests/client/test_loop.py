@@ -259,7 +259,7 @@ def test_the_guides_application_monitor_and_reward_function_are_tuned_by_a_worke
         def run(self):
             assert super().run() is None  # the guide's blank
 
-    class MetricsMonitor(guides_monitor):  # type: ignore[misc]  # as above
+    class MetricsMonitor(guides_monitor):  # type: ignore[misc]  # a class that the snippet made
         def stop(self):
             assert super().stop() is None  # the guide's blank
             return guide["YourMetrics"](throughput=10.0 * app.parameters["connection_pool_size"], latency=2.0,

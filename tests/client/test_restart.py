@@ -119,7 +119,7 @@ def test_once_it_is_accepted_the_callbacks_have_run(topics, make):
     seen: list[int] = []
 
     def changed(new, _):
-        time.sleep(0.2)
+        time.sleep(0.2)  # a callback that is not done at once: who accepts must wait for it
         seen.append(new["pool"])
 
     client = make(on_change=changed)

@@ -482,7 +482,7 @@ class TestPresentation:
         assert "0.23 (0.21–12.3)" in text.getvalue()
         assert "…" not in text.getvalue()
 
-    def test_gains_are_drawn_on_a_logarithmic_scale_and_none_is_cut_off(self, tmp_path):
+    def test_gains_are_drawn_on_a_logarithmic_scale_and_none_is_cut_off(self):
         figure = Figure()
         axes = figure.subplots()
         gains = [1.0, 1.1, 0.9, 0.001, 8.0, 7.5]

@@ -180,7 +180,7 @@ def _draw_panel(axes: "Axes", points: Sequence[RoundPoint], *, logarithmic: bool
 
 def _times_on(axes: "Axes") -> None:
     """A logarithmic axis in numbers that people know, and a line at 1."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415 - as above
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415 - loads matplotlib
 
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
