@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafkas import free_port, wait_for
+from kafkas import answers, free_port, wait_for
 from oppertune.schemas.events import MeasuredSummary
 from oppertune.streams.broker import BrokerSettings, EmbeddedBroker, error_codes
 from oppertune.streams.client import Status
@@ -182,6 +182,7 @@ def test_after_a_pause_of_the_broker_everything_arrives_once(private_kafka, make
     finally:
         private_kafka.go_on()
     assert client["pool"] == 42
+    wait_for(lambda: answers(private_kafka.bootstrap), "the broker to have outlived its pause", 60)
     topics.read_anew()
     client.record("last", 1.0)
     wait_for(lambda: topics.measured("candidate-1", "last"), "the newest event", 60)
