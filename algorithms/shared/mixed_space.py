@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...core.values import Categorical, Integer, ValueType
 from .arrays import Array
@@ -56,28 +57,37 @@ class MixedSpace:
         A category becomes another one. A number moves by a normal draw, an integer by at least one step; where that
         leaves the range, half of the draws stop at the edge, so that optima on an edge are tried exactly.
         """
-        base = np.repeat(points, m, axis=0)
-        n, dim = base.shape
-        wanted = 1 + np.searchsorted(_CHANGES, rng.random(n))
-        changed = rng.random((n, dim)).argsort(axis=1).argsort(axis=1) < wanted.reshape(n, 1)
-        moved = base + rng.normal(size=(n, dim)) * rng.choice(_REACHES, size=(n, dim))
-        if self._integer.any():
-            step = 1 / np.where(self._integer, self.levels, 1)
-            least = base + step * rng.choice((-1.0, 1.0), size=(n, dim))
-            moved = np.where(self._integer & (np.abs(moved - base) < step / 2), least, moved)
-        inside = np.where(rng.random((n, dim)) < 0.5, np.clip(moved, 0, 1), np.abs(moved) % 1.0)
+        changed = np.repeat(points, m, axis=0)
+        n, dim = changed.shape
+        wanted = 1 + np.searchsorted(_CHANGES, rng.random(n)).reshape(n, 1)
+        which = _distinct(rng, n, dim)
+        row, nth = np.nonzero(np.arange(which.shape[1]) < wanted)
+        column = which[row, nth]
+        base, categorical, integer = changed[row, column], self.categorical[column], self._integer[column]
+        levels = np.maximum(self.levels[column], 1)
+        moved = base + rng.normal(size=len(row)) * _REACHES[rng.integers(len(_REACHES), size=len(row))]
+        least = base + rng.choice((-1.0, 1.0), size=len(row)) / levels
+        moved = np.where(integer & (np.abs(moved - base) < 0.5 / levels), least, moved)
+        inside = np.where(rng.random(len(row)) < 0.5, np.clip(moved, 0, 1), np.abs(moved) % 1.0)
         moved = np.where((moved < 0) | (moved > 1), inside, moved)
-        if self.categorical.any():
-            count = np.where(self.categorical, self.levels, 2)
-            other = (base + 1 + np.floor(rng.random((n, dim)) * (count - 1))) % count
-            moved = np.where(self.categorical, other, moved)
-        return self.on_levels(np.where(changed, moved, base))
+        other = (base + 1 + np.floor(rng.random(len(row)) * (levels - 1))) % levels
+        changed[row, column] = np.where(categorical, other, moved)
+        return self.on_levels(changed)
 
     def on_levels(self, points: Array) -> Array:
         """The same points, their integers moved to the nearest level (in place)."""
         n = self.levels[self._integer]
         points[:, self._integer] = np.round(points[:, self._integer] * n) / n
         return points
+
+
+def _distinct(rng: np.random.Generator, n: int, dim: int) -> NDArray[np.int_]:
+    """For each of n points up to three different coordinates, in any order; shape (n, min(dim, 3))."""
+    drawn = (rng.random((n, min(dim, 3))) * (dim - np.arange(min(dim, 3)))).astype(np.int_)
+    for k in range(1, drawn.shape[1]):  # skip those that were drawn before, the lowest first
+        for before in np.sort(drawn[:, :k], axis=1).T:
+            drawn[:, k] += drawn[:, k] >= before
+    return drawn
 
 
 def _levels(p: ValueType) -> int:

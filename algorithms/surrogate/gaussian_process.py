@@ -94,8 +94,7 @@ class Hyperparameters:
 
     def kernel(self, points: Points, others: Points) -> Array:
         """Covariance of the rewards of n points and of m others, shape (n, m)."""
-        squares, distances = self._weighted(points, others)
-        smooth, rough, _ = _decayed(squares.astype(np.float32), distances.astype(np.float32))
+        smooth, rough, _ = _decayed(*self._weighted(points, others))
         return self._mixed(smooth, rough)
 
     def kernel_among(self, apart: Distances) -> Array:
@@ -162,28 +161,28 @@ class Hyperparameters:
         w = np.exp(self.theta[:-3])
         return w.astype(apart.squared.dtype) @ apart.squared, np.sqrt(w).astype(apart.apart.dtype) @ apart.apart
 
-    def _weighted(self, points: Points, others: Points) -> tuple[Array, Array]:
+    def _weighted(self, points: Points, others: Points) -> tuple[Floats, Floats]:
         """Of each point and each other Σ w_d δ_d² and Σ √w_d δ_d, shape (n, m) each.
 
         Matrix products do most of it: of numbers, (x - y)² = x² - 2 x y + y²; categories are equal where the product of
         their indicators is 1.
         """
-        w = np.exp(self.theta[:-3])
+        w = np.exp(self.theta[:-3]).astype(np.float32)
         root = np.sqrt(w)
-        v, x, y = w[~points.categorical], points.numbers, others.numbers
+        numeric = ~points.categorical
+        v, x, y = w[numeric], points.numbers, others.numbers
         u = w[points.of_indicators]
         left, right = np.hstack([x * (-2 * v), points.indicators * -u]), np.hstack([y, others.indicators])
-        squares: Array = left @ right.T
+        squares: Floats = left @ right.T
         squares += (x * x @ v + w[points.categorical].sum())[:, None]
         squares += y * y @ v
         np.maximum(squares, 0.0, out=squares)  # below 0 by rounding
-        distances: Array = (points.indicators * -root[points.of_indicators]) @ others.indicators.T
+        distances: Floats = (points.indicators * -root[points.of_indicators]) @ others.indicators.T
         distances += root[points.categorical].sum()
         one = np.empty_like(distances)
-        for d, scale in enumerate(np.sqrt(v).tolist()):
-            np.subtract.outer(x[:, d] * scale, y[:, d] * scale, out=one)
-            np.abs(one, out=one)
-            distances += one
+        for a, b in zip((x * root[numeric]).T, (y * root[numeric]).T, strict=True):
+            np.subtract(a[:, None], b, out=one)
+            distances += np.abs(one, out=one)
         return squares, distances
 
     def get_state(self) -> JsonDict:
@@ -208,16 +207,20 @@ class Posterior:
     Args:
         hyper: Hyperparameters.
         points: The N measured points.
-        apart: How far they are apart.
+        kernel: Their prior covariance, shape (N, N).
         z: Their mean rewards, shape (N,).
         n: How many rewards each is worth, shape (N,).
+
+    Attributes:
+        fitted: Expected rewards of the N points, shape (N,): K α, which is z - (K + σ²/n - K) α.
     """
 
-    def __init__(self, hyper: Hyperparameters, points: Points, apart: Distances, z: Array, n: Array) -> None:
+    def __init__(self, hyper: Hyperparameters, points: Points, kernel: Array, z: Array, n: Array) -> None:
         self._hyper = hyper
         self._points = points
-        self._root = _inverse_root(hyper.kernel_among(apart) + np.diag(hyper.noise / n))
+        self._root = _inverse_root(kernel + np.diag(hyper.noise / n))
         self._alpha: Array = self._root.T @ (self._root @ z)
+        self.fitted: Array = z - hyper.noise / n * self._alpha
 
     def mean(self, points: Points) -> Array:
         """Mean reward of m points, shape (m,)."""

@@ -26,6 +26,20 @@ _LEAST_WORTH = 0.05
 """What no old reward fades below."""
 
 
+_BELIEVED, _LEAST_BELIEF = 3.0, 0.05
+"""Standard deviations from what is expected up to which a reward is believed, and the least it counts as beyond."""
+
+
+def worth_of(z: float) -> float:
+    """How many rewards a reward counts as that is z standard deviations from what was expected, at most 1.
+
+    A reward far off is a pause or a neighbour, or news. It counts as (3/z)², as if it had been measured with so much
+    noise that it is no more than three of its deviations off; whatever is news is seen again. (The weights of a
+    Student-t likelihood fall as fast: Lange, Little, Taylor 1989.)
+    """
+    return max(_LEAST_BELIEF, min(1.0, (_BELIEVED / abs(z)) ** 2)) if z else 1.0
+
+
 class Scaled(NamedTuple):
     """Rewards made fit for a model.
 
@@ -44,9 +58,9 @@ class Scaled(NamedTuple):
     deviation: float
 
     def of(self, reward: float) -> float:
-        """Where another reward would stand among these; 0 where all of them are equal."""
+        """Where another reward would stand among these; where all of them are equal, any other is beyond measure."""
         if not self.deviation:
-            return 0.0
+            return 0.0 if reward == self.median else math.copysign(math.inf, reward - self.median)
         x = (reward - self.median) / self.unit
         return ((-math.log1p(-x) if x < 0 else x) - self.mean) / self.deviation
 
@@ -82,23 +96,30 @@ class History:
                 return int(i)
         return None
 
-    def add(self, point: Array, context: Sequence[str | float], reward: float) -> None:
-        """Count one reward of a point in a context."""
+    def add(self, point: Array, context: Sequence[str | float], reward: float, worth: float = 1.0) -> None:
+        """Count one reward of a point in a context.
+
+        Args:
+            point: Shape (D,).
+            context: Values of the context's features.
+            reward: The reward.
+            worth: How many rewards it counts as, above 0 and at most 1: less for one that is hard to believe.
+        """
         reward = cut(reward)
         self._scaled = None
         self.n = np.maximum(self.n * _FADE, _LEAST_WORTH)
         i = self.find(point, context)
         if i is None:
-            self._append(point, context, reward)
+            self._append(point, context, reward, worth)
             return
         if self.n[i] >= _TRUST:
             self._squares[i] *= 1 - 1 / self.n[i]
             self.n[i] -= 1
-        # Welford's update, of a weighted mean.
+        # Welford's update, of a weighted mean (West 1979, *Updating mean and variance estimates*).
         off = reward - self.mean[i]
-        self.n[i] += 1
-        self.mean[i] += off / self.n[i]
-        self._squares[i] += off * (reward - self.mean[i])
+        self.n[i] += worth
+        self.mean[i] += off * (worth / self.n[i])
+        self._squares[i] += worth * off * (reward - self.mean[i])
 
     @property
     def repeats(self) -> float:
@@ -123,7 +144,7 @@ class History:
         above = self.mean - median
         largest = float(np.abs(above).max())
         if largest <= _SMALLEST:
-            return Scaled(np.zeros_like(self.mean), 0.0, 0.0, 0.0, 0.0, 0.0)
+            return Scaled(np.zeros_like(self.mean), 0.0, median, 0.0, 0.0, 0.0)
         above = above / largest
         better = above[above > _SMALLEST]
         top = float(better.max(initial=0.0))
@@ -161,11 +182,11 @@ class History:
         self.mean, self.n, self._squares = rows
         self._scaled = None
 
-    def _append(self, point: Array, context: Sequence[str | float], reward: float) -> None:
+    def _append(self, point: Array, context: Sequence[str | float], reward: float, worth: float) -> None:
         self.points = np.vstack([self.points, point])
         self.contexts.append(list(context))
         self.mean = np.append(self.mean, reward)
-        self.n = np.append(self.n, 1.0)
+        self.n = np.append(self.n, worth)
         self._squares = np.append(self._squares, 0.0)
 
     @property

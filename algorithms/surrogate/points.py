@@ -14,13 +14,15 @@ class Points(NamedTuple):
     Attributes:
         coordinates: Numbers as they are, categories by their index; shape (n, D).
         categorical: Which coordinates are categories, shape (D,).
-        indicators: 1 for the category that a point has, of each coordinate that is one; shape (n, K).
+        numbers: The coordinates that are numbers, shape (n, D - C), in single precision.
+        indicators: 1 for the category that a point has, of each coordinate that is one; shape (n, K), likewise.
         of_indicators: The coordinate that each indicator belongs to, shape (K,).
     """
 
     coordinates: Array
     categorical: NDArray[np.bool_]
-    indicators: Array
+    numbers: NDArray[np.float32]
+    indicators: NDArray[np.float32]
     of_indicators: NDArray[np.int_]
 
     @classmethod
@@ -36,15 +38,11 @@ class Points(NamedTuple):
         counts = levels[columns].astype(np.int_)
         first = np.cumsum(counts) - counts
         index = coordinates[:, columns].astype(np.int_)
-        indicators = np.zeros((len(coordinates), int(counts.sum())))
+        indicators = np.zeros((len(coordinates), int(counts.sum())), dtype=np.float32)
         row, column = np.nonzero(index < counts)
         indicators[row, (index + first)[row, column]] = 1.0
-        return cls(coordinates, categorical, indicators, np.repeat(columns, counts))
-
-    @property
-    def numbers(self) -> Array:
-        """The coordinates that are numbers, shape (n, D - C)."""
-        return self.coordinates[:, ~self.categorical]
+        numbers = coordinates[:, ~categorical].astype(np.float32)
+        return cls(coordinates, categorical, numbers, indicators, np.repeat(columns, counts))
 
 
 class Distances(NamedTuple):

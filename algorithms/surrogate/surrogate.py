@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...core.errors import InvalidArgumentType, StateMismatch
 from ...core.types import Context, PredictionType
@@ -25,7 +26,8 @@ from ..shared.arrays import Array
 from ..shared.mixed_space import MixedSpace
 from .change_detection import ChangeDetector, Reward
 from .gaussian_process import Data, Hyperparameters, Posterior
-from .history import History
+from .history import History, worth_of
+from .optimism import failure, optimism, repeats
 from .points import Distances, Points
 
 Feature: TypeAlias = str | float
@@ -39,23 +41,27 @@ _BEST, _NEIGHBOURS, _ANYWHERE = 8, 30, 20
 """Candidates: the best known configurations, neighbours of each, and points from anywhere. An ask's time grows with
 their number; more from anywhere (60, 100) were no better (docs/decisions/0013-surrogate-and-auto.md)."""
 
-_GROWTH = 0.03
-"""Growth of b for each ask in a row that only repeated what is known: a learner that plays the same over and over looks
-further and further, which costs one round now and then, instead of standing on the wrong hill for ever."""
+_FLAT = 0.9
+"""Share of what is known that is as good as the best: above, nothing shows where to go, and draws from anywhere are as
+good as any. (Something worse here and there, as a cliff, shows no way either.)"""
 
-_PATIENCE = 0.1
-"""Fall of b for each open request beyond ``units``: their answers may make this try unnecessary."""
+_ROUNDING = 1e-5
+"""Expectations that differ by less are equal: distances have single precision."""
 
-_FIT_BUDGET, _FIT_STEPS = 200, 5
-"""Steps towards the best hyperparameters at each reward: 5, and fewer when there are more than 40 points, because each
-costs their number cubed."""
+_FIT_STEPS, _FIT_BUDGET, _FIT_REPEAT = 5, 200, 0.25
+"""Steps towards the best hyperparameters at each new configuration: 5, and fewer when there are more than 40, because
+each costs their number squared. A repeat says little of them, and gets a quarter."""
 
 _MODELLED = 10
 """Different configurations before the model's expectations are worth a doubt in the world."""
 
-_LEAST_SPREAD = 0.2
+_LEAST_SPREAD = 0.3
 """Standard deviation of the expectations themselves, of rewards scaled to 1: where there is no noise, the model is now
-and then too sure of itself. With less, made-up systems that stood still were sometimes forgotten."""
+and then too sure of itself. With less, systems that stood still were sometimes forgotten."""
+
+_FOUNDED = 2.0
+"""Rewards that an expectation rests on before falling short of it says anything: what looks best after one reward each
+owes that to luck, and its second one is no outlier either; nobody knows which of the two is."""
 
 _MOST_OPEN = 100
 """Open requests that the model takes into account, the newest: its time grows with the cube of all points together."""
@@ -89,7 +95,7 @@ class Surrogate(Algorithm):
         supported_parameter_types = (Categorical, Integer, Real)
         supports_context = True
         learns_from_others = True
-        configuration = ("exploration", "units", "features", "_space", "_apart", "_posterior")
+        configuration = ("exploration", "units", "features", "_space", "_apart", "_kernel", "_posterior")
 
     def __init__(
         self,
@@ -97,7 +103,7 @@ class Surrogate(Algorithm):
         exploration: float = 1.0,
         units: int = 1,
         features: Iterable[str | Mapping[str, object]] = (),
-        history: int = 150,
+        history: int = 100,
         random_seed: int | None = None,
     ) -> None:
         super().__init__(parameters, random_seed=random_seed)
@@ -111,10 +117,18 @@ class Surrogate(Algorithm):
         self._rng = np.random.default_rng(self._random_seed)
         self._open: dict[int, tuple[Array, list[Feature]]] = {}
         self._asked = 0
-        self._repeated = 0  # asks in a row that were for what is known already
-        # Both follow from the history as it is, and are made where they are needed.
+        self._repeated = 0.0  # asks for what is known already
+        self._in_vain = 0.0  # configurations tried since one was the best known, fewer where noise leaves it open
+        self._steps_due = 0.0  # of fitting
+        # These follow from what is learned, each from the one before it, and are made where they are needed.
         self._apart: Distances | None = None
+        self._kernel: Array | None = None
         self._posterior: Posterior | None = None
+
+    @property
+    def alarms(self) -> int:
+        """How often it took the world to have changed, and began anew in a context."""
+        return self._changes.alarms
 
     def _predict(self, tuning_request: _TuningRequest) -> _PredictResponse:
         if not self.params:
@@ -122,7 +136,7 @@ class Surrogate(Algorithm):
         context = self._values(tuning_request.context)
         point = self._next(context)
         known = self._history.find(point, context) is not None
-        self._repeated = self._repeated + 1 if known else 0
+        self._repeated = repeats(self._repeated, known=known)
         number, self._asked = self._asked, self._asked + 1
         self._open[number] = point, context
         return _PredictResponse(self._space.decode(point), {"ask": number})
@@ -148,42 +162,82 @@ class Surrogate(Algorithm):
 
     def _learn(self, point: Array, context: list[Feature], reward: float) -> None:
         history = self._history
-        since = self._since_a_change(point, context, reward)
+        i = history.find(point, context)
+        is_new = i is None
+        z = self._surprise(point, context, reward)
+        if i is not None and history.n[i] < _FOUNDED:
+            z = max(z, -1.0)
+        since = self._changes.add(context, Reward(point, reward), z)
         if since:
             history.forget(context)
-        for seen in since or [Reward(point, reward)]:
-            history.add(seen.point, context, seen.reward)
-        while history.is_over_full:
-            self._make_room()
-        self._apart = self._posterior = None
-        scaled = history.scaled()
-        data = Data(self._distances(), scaled.z, history.n, history.repeats, scaled.squares)
-        self._hyper.fit(data, max(1, min(_FIT_STEPS, _FIT_BUDGET // len(history))))
+            self._in_vain = 0.0
+            for seen in since:
+                history.add(seen.point, context, seen.reward)
+        else:
+            history.add(point, context, reward, worth_of(z))
+        if is_new or since:
+            while history.is_over_full:
+                self._make_room()
+            self._apart = self._kernel = None
+        self._posterior = None
+        self._fit(1.0 if is_new else _FIT_REPEAT)
+        if is_new and not since:
+            self._judge(point, context)
+
+    def _fit(self, share: float) -> None:
+        """Improve the hyperparameters by what a reward is worth; parts of a step wait for the next ones."""
+        history = self._history
+        self._steps_due += share * min(_FIT_STEPS, _FIT_BUDGET / len(history))
+        steps = int(self._steps_due)
+        if steps:
+            scaled = history.scaled()
+            data = Data(self._distances(), scaled.z, history.n, history.repeats, scaled.squares)
+            self._hyper.fit(data, steps)
+            self._steps_due -= steps
+            self._kernel = self._posterior = None
+
+    def _judge(self, point: Array, context: list[Feature]) -> None:
+        """Count what was tried for the first time: in vain, or is it expected to be the best of its context now?"""
+        known, same = self._known(), self._of(context)
+        expected = float(known.mean(self._points(point[None], [context]))[0])
+        if expected >= known.fitted[same].max() - _ROUNDING:
+            self._in_vain = 0.0
+        else:
+            self._in_vain += failure(self._hyper.noise)
 
     def _make_room(self) -> None:
         history = self._history
         points = self._points(history.points, history.contexts)
-        kinds = np.append(self._space.categorical, np.ones(len(self.features), dtype=bool))
-        _, group = np.unique(points.coordinates[:, kinds], axis=0, return_inverse=True)
-        history.make_room(self._hyper.kernel(points, points), np.equal.outer(group, group))
+        alike = points.indicators @ points.indicators.T == np.count_nonzero(points.categorical)
+        for i in np.flatnonzero(~points.categorical[len(self.params) :]).tolist():  # contexts by numbers
+            column = points.coordinates[:, len(self.params) + i]
+            alike &= np.equal.outer(column, column)
+        history.make_room(self._covariance(points), alike)
         history.points = self._space.on_levels(history.points)
 
-    def _since_a_change(self, point: Array, context: list[Feature], reward: float) -> list[Reward]:
-        """The rewards in a context since the world changed, this one included; none where it has not."""
+    def _covariance(self, points: Points) -> Array:
+        """Prior covariance of all that was rewarded; of all but the newest, it is known already."""
+        if self._kernel is None or len(self._kernel) != len(self._history) - 1:
+            return self._hyper.kernel(points, points)
+        newest = self._points(self._history.points[-1:], self._history.contexts[-1:])
+        row = self._hyper.kernel(newest, points)
+        return np.block([[self._kernel, row[:, :-1].T], [row]])
+
+    def _surprise(self, point: Array, context: list[Feature], reward: float) -> float:
+        """How many standard deviations a reward is above what the model expects; 0 where it knows too little."""
         history = self._history
         if len(history) < _MODELLED:
-            return []
+            return 0.0
         mean, deviation = (float(x[0]) for x in self._known().mean_and_deviation(self._points(point[None], [context])))
         spread = math.sqrt(deviation**2 + self._hyper.noise + _LEAST_SPREAD**2)
-        z = (history.scaled().of(reward) - mean) / spread
-        return self._changes.add(context, Reward(point, reward), z)
+        return (history.scaled().of(reward) - mean) / spread
 
     def _next(self, context: list[Feature]) -> Array:
         """The point to play next."""
         rewarded, asked = len(self._history), len(self._history) + len(self._open)
         if asked == 0:
             return self._space.declared
-        if rewarded < _DESIGN <= asked:
+        if rewarded < _DESIGN <= asked or self._is_flat(context):
             anywhere: Array = self._space.random(self._rng, 1)[0]
             return anywhere
         if asked < _DESIGN:
@@ -198,6 +252,15 @@ class Surrogate(Algorithm):
         second, higher = _highest(bound, self._space.neighbours(self._rng, first[None], _NEIGHBOURS))
         return second if higher > height else first
 
+    def _of(self, context: list[Feature]) -> NDArray[np.bool_]:
+        """Which of the rewarded points are a context's, shape (N,)."""
+        return np.array([other == context for other in self._history.contexts], dtype=bool)
+
+    def _is_flat(self, context: list[Feature]) -> bool:
+        """Whether what is known in a context is nearly all the same, and the best of it: nothing shows where to go."""
+        mean = self._history.mean[self._of(context)]
+        return len(mean) >= _DESIGN and float((mean >= mean.max()).mean()) >= _FLAT
+
     def _upper_bound(self, known: Posterior, context: list[Feature]) -> Callable[[Array], Array]:
         """What gives mean + b sd of points in a context, open requests answered as ``known`` expects."""
         history, posterior = self._history, known
@@ -207,13 +270,16 @@ class Surrogate(Algorithm):
             expected = known.mean(self._points(waiting, their_contexts))
             points = self._points(np.vstack([history.points, waiting]), [*history.contexts, *their_contexts])
             z, n = np.append(history.scaled().z, expected), np.append(history.n, np.ones(len(newest)))
-            posterior = Posterior(self._hyper, points, Distances.of(points), z, n)
-        optimism = self.exploration * (1 + _GROWTH * self._repeated)
-        optimism /= 1 + _PATIENCE * max(0, len(self._open) - self.units + 1)
+            posterior = Posterior(self._hyper, points, self._hyper.kernel_among(Distances.of(points)), z, n)
+        late = max(0, len(self._open) - self.units + 1)
+        n = history.n[self._of(context)]
+        b = self.exploration * optimism(
+            self._hyper.noise, float(n.sum()), max(len(n), 1), self._in_vain, self._repeated, late
+        )
 
         def bound(candidates: Array) -> Array:
             mean, deviation = posterior.mean_and_deviation(self._points(candidates, [context]))
-            upper: Array = mean + optimism * deviation
+            upper: Array = mean + b * deviation
             return upper
 
         return bound
@@ -223,7 +289,9 @@ class Surrogate(Algorithm):
         history = self._history
         if self._posterior is None:
             points = self._points(history.points, history.contexts)
-            self._posterior = Posterior(self._hyper, points, self._distances(), history.scaled().z, history.n)
+            if self._kernel is None:
+                self._kernel = self._hyper.kernel_among(self._distances())
+            self._posterior = Posterior(self._hyper, points, self._kernel, history.scaled().z, history.n)
         return self._posterior
 
     def _distances(self) -> Distances:
@@ -234,8 +302,10 @@ class Surrogate(Algorithm):
 
     def _best(self, known: Posterior, context: list[Feature], k: int) -> Array:
         """Of the points that were rewarded, in any context, the k with the best expected reward in this one."""
-        points = np.unique(self._history.points, axis=0) if self.features else self._history.points
-        mean = known.mean(self._points(points, [context]))
+        points, mean = self._history.points, known.fitted
+        if self.features:
+            points = np.unique(points, axis=0)
+            mean = known.mean(self._points(points, [context]))
         best: Array = points[np.argsort(-mean, kind="stable")[:k]]
         return best
 
@@ -254,8 +324,8 @@ class Surrogate(Algorithm):
         return Points.of(np.hstack(columns), categorical, levels)
 
     def _restore(self, state: Mapping[str, Any]) -> None:
-        super()._restore(state)
-        self._apart = self._posterior = None
+        super()._restore({**state, "learner": {"_in_vain": 0.0, "_steps_due": 0.0, **state["learner"]}})
+        self._apart = self._kernel = self._posterior = None
         if any(len(context) != len(self.features) for context in self._history.contexts):
             raise StateMismatch("the state was learned with other features")
 

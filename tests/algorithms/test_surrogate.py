@@ -358,7 +358,7 @@ def test_fitting_climbs_and_repeats_tell_the_noise():
 def test_the_posterior_meets_exact_rewards_and_doubts_what_is_far():
     hyper, data = Hyperparameters(3), some_data()
     hyper.theta[-1] = math.log(1e-9)
-    posterior = Posterior(hyper, some_points(), data.apart, data.z, data.n)
+    posterior = Posterior(hyper, some_points(), hyper.kernel_among(data.apart), data.z, data.n)
     mean, deviation = posterior.mean_and_deviation(some_points())
     assert mean == pytest.approx(data.z, abs=0.01)
     assert deviation.max() < 0.05
