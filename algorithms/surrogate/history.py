@@ -37,7 +37,7 @@ def worth_of(z: float) -> float:
     noise that it is no more than three of its deviations off; whatever is news is seen again. (The weights of a
     Student-t likelihood fall as fast: Lange, Little, Taylor 1989.)
     """
-    return max(_LEAST_BELIEF, min(1.0, (_BELIEVED / abs(z)) ** 2)) if z else 1.0
+    return max(_LEAST_BELIEF, (_BELIEVED / max(abs(z), _BELIEVED)) ** 2)
 
 
 class Scaled(NamedTuple):

@@ -14,11 +14,12 @@ from oppertune.algorithms.shared.mixed_space import MixedSpace
 from oppertune.algorithms.surrogate import Surrogate
 from oppertune.algorithms.surrogate.change_detection import ChangeDetector, Reward
 from oppertune.algorithms.surrogate.gaussian_process import Data, Hyperparameters, Posterior, _inverse_root
-from oppertune.algorithms.surrogate.history import History
+from oppertune.algorithms.surrogate.history import History, worth_of
+from oppertune.algorithms.surrogate.optimism import failure, optimism, repeats
 from oppertune.algorithms.surrogate.points import Distances, Points
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.types import Context, PredictionType
-from oppertune.core.values import Categorical, Integer, Real
+from oppertune.core.values import Categorical, Integer, Real, ValueType
 
 POOL = Integer("pool", 2, 1, 9)
 POLICY = Categorical("policy", "lru", ("lru", "lfu", "fifo"))
@@ -166,6 +167,24 @@ def test_three_large_drops_are_a_change_and_what_came_since_is_kept():
     assert counted([0, 0.5, 3, -8, 3, 5, 4]) == [[], [], [], [], [], [], [4, 5, 6]]
 
 
+@pytest.mark.parametrize("drops", [[3, 3, 0, 3, 0, 0], [3, 0, 3, 3, 0, 3, 0, 0], [2.3, 2.8, 0.5, 3, 0, 3, 0, 0]])
+def test_one_reward_as_expected_says_as_much_as_one_far_below(drops):
+    assert not any(counted(drops * 5))
+
+
+def test_alarms_are_counted_and_a_state_of_before_has_none():
+    changes = ChangeDetector()
+    counted([3, 3, 3, 0, 3, 3, 3], changes)
+    assert changes.alarms == 2
+    state = changes.get_state()
+    restored = ChangeDetector()
+    restored.set_state(state)
+    assert restored.alarms == 2
+    del state["alarms"]
+    restored.set_state(state)
+    assert restored.alarms == 0
+
+
 def test_contexts_are_suspected_apart_and_a_state_remembers_of_what():
     changes = ChangeDetector()
     for _ in range(2):
@@ -212,6 +231,59 @@ def test_rewards_of_any_size_are_made_fit_for_the_model(unit, cliff):
     play(learner, 40, reward=lambda c: cliff if c["pool"] < 5 else goodness(c) * unit)
     if unit > 1e-150 and cliff < -unit:
         assert number(learner.recommend()["pool"]) >= 5
+
+
+@pytest.mark.parametrize("z", [0.0, 1e-300, 0.5, -3.0, 3.0])
+def test_a_reward_within_three_deviations_is_worth_one(z):
+    assert worth_of(z) == 1
+
+
+def test_the_further_off_a_reward_is_the_less_it_is_worth():
+    worth = [worth_of(-z) for z in (3.0, 4.0, 6.0, 12.0, 1e300, math.inf)]
+    assert worth == sorted(worth, reverse=True)
+    assert worth[2] == pytest.approx(0.25)
+    assert worth[-1] == worth[-2] > 0
+    assert [worth_of(z) for z in (6.0, math.inf)] == [worth[2], worth[-1]]
+
+
+def test_rewards_that_are_worth_less_are_averaged_as_such():
+    history = History(1, 10)
+    point = np.array([0.5])
+    for reward, worth in ((1.0, 1.0), (3.0, 1.0), (12.0, 0.5)):
+        history.add(point, [], reward, worth)
+    fade = 1 - 1 / 1000
+    n = np.array([fade**2, fade, 0.5])
+    assert history.n[0] == pytest.approx(n.sum())
+    assert history.mean[0] == pytest.approx(n @ [1.0, 3.0, 12.0] / n.sum(), rel=1e-3)
+
+
+def test_one_reward_far_off_moves_neither_what_is_recommended_nor_the_noise():
+    learner, untouched = (Surrogate(SYSTEM, random_seed=1) for _ in range(2))
+    for each in (learner, untouched):
+        play(each, 60, noise=0.02)
+    best = learner.recommend()
+    off, usual = learner.ask(), untouched.ask()
+    learner.tell(off.id, goodness(off.prediction) - 5.0)
+    untouched.tell(usual.id, goodness(usual.prediction))
+    for each in (learner, untouched):
+        play(each, 10, noise=0.02)
+    assert goodness(learner.recommend()) >= goodness(best) - 0.05
+    assert learner._hyper.noise < 5 * untouched._hyper.noise
+    assert learner.alarms == 0
+
+
+def test_a_first_repeat_that_falls_short_is_neither_suspected_nor_an_outlier():
+    learner = Surrogate(SYSTEM, random_seed=1)
+    play(learner, 15)
+    lucky: PredictionType = {"pool": 9, "policy": "fifo", "ratio": 0.9}
+    learner.observe(lucky, 3.0)
+    learner.observe(lucky, 0.3)
+    found = learner._history.find(learner._space.encode(learner._transformed(lucky)), [])
+    assert found is not None
+    assert learner._history.mean[found] == pytest.approx(0.3, abs=0.3), (
+        "the repeat is believed, what was hard to believe is not"
+    )
+    assert learner._changes.get_state()["sums"] == []
 
 
 def test_a_full_history_joins_what_is_close_and_keeps_the_count():
@@ -297,6 +369,104 @@ def test_no_two_features_or_contexts_confuse_a_state():
     state = Surrogate(SYSTEM, features=["job"], random_seed=1).get_state()
     with pytest.raises(ValueError, match=r"dimension|features"):
         Surrogate(SYSTEM, random_seed=1).set_state(state)
+
+
+SWITCHES = [Categorical.switch(f"s{i}", val=False) for i in range(12)]
+
+
+@pytest.mark.parametrize("cliffs", [False, True])
+def test_where_nothing_known_is_better_than_the_rest_it_draws_from_anywhere(cliffs):
+    learner = Surrogate(SWITCHES, random_seed=1)
+    on = []
+
+    def reward(c):
+        on.append(sum(x == "on" for x in c.values()))
+        return -1.0 if cliffs and len(on) % 15 == 0 else 0.0
+
+    play(learner, 60, reward)
+    assert np.mean(on[3:]) > 5, "half of the switches: not near the declared configuration"
+
+
+def test_where_something_is_better_it_goes_there():
+    learner = Surrogate(SWITCHES, random_seed=1)
+    seen = play(learner, 120, lambda c: float(sum(c[f"s{i}"] == "on" for i in range(3))))
+    assert np.mean(seen[60:]) > 2.5
+
+
+def test_a_needle_among_settings_that_do_little_alone_is_found_and_kept():
+    """A 24th of the space, though neither of its settings shows the way; random search needs 70 rounds for 95 %."""
+    parameters: list[ValueType] = [
+        Categorical("journal", "a", ("a", "b", "c", "d")),
+        Categorical.switch("fast", val=False),
+        Categorical("rows", "4", ("1", "4", "16")),
+        Integer("cache", 2, 1, 64),
+        Real("share", 0.1, 0, 1),
+    ]
+
+    def is_needle(c):
+        return c["journal"] == "d" and c["fast"] == "on" and c["rows"] == "1"
+
+    def gain(c):
+        return 1.8 if is_needle(c) else 0.1 * (c["journal"] == "d") + 0.1 * (c["fast"] == "on") + 0.05 * c["share"]
+
+    found, kept = [], 0
+    for seed in range(8):
+        learner = Surrogate(parameters, random_seed=seed)
+        seen = play(learner, 110, gain, noise=0.15)
+        found.append(next((t for t, reward in enumerate(seen) if reward == 1.8), 110))
+        kept += is_needle(learner.recommend())
+    assert sorted(found)[-2] < 60, f"first played in {found}"
+    assert kept >= 7
+
+
+def curiosity(*, noise=0.0, rewards=10.0, known=10, in_vain=0.0, repeated=0.0, late=0):
+    return optimism(noise, rewards, known, in_vain, repeated, late)
+
+
+def test_noise_makes_it_curious_until_much_is_known():
+    assert curiosity() == 1
+    assert curiosity(noise=0.1) > 1.7
+    assert curiosity(noise=9.0) < curiosity(noise=9.0, rewards=0.0) == 3
+    assert curiosity(noise=9.0, rewards=300.0) < 1.02
+
+
+def test_looks_in_vain_make_it_sober_but_never_blind():
+    looks = [curiosity(in_vain=f) for f in (0, 1, 20, 80, 1e9)]
+    assert looks == sorted(looks, reverse=True)
+    assert looks[-1] == pytest.approx(0.1)
+    assert failure(0.0) == 1 > failure(0.02) == 0.5 > failure(1.0) > 0
+
+
+def test_repeats_make_it_restless_the_more_the_less_is_known():
+    assert curiosity(repeated=10, known=10) == 2 > curiosity(repeated=10, known=100) > 1
+    assert curiosity(repeated=0, late=5) < 1
+    assert repeats(3.0, known=True) == 4
+    assert repeats(4.0, known=False) == 2
+
+
+def test_what_is_tried_counts_as_in_vain_unless_it_becomes_the_best():
+    learner = Surrogate(SYSTEM, random_seed=1)
+    play(learner, 60)
+    before = learner._in_vain
+    learner.observe({"pool": 1, "policy": "fifo", "ratio": 0.01}, 0.0)
+    assert learner._in_vain > before + 0.5
+    learner.observe({"pool": 1, "policy": "fifo", "ratio": 0.01}, 0.0)
+    assert learner._in_vain < before + 1.5, "a repeat is no new look"
+    learner.observe({"pool": 1, "policy": "fifo", "ratio": 0.99}, 3.0)
+    assert learner._in_vain == 0
+
+
+def test_a_state_of_before_it_counted_looks_is_read():
+    learner = Surrogate(SYSTEM, random_seed=1)
+    play(learner, 12)
+    state: dict[str, Any] = orjson.loads(orjson.dumps(learner.get_state()))
+    for name in ("_in_vain", "_steps_due"):
+        del state["learner"][name]
+    del state["learner"]["_changes"]["state"]["alarms"]
+    restored = Surrogate(SYSTEM, random_seed=2)
+    restored.set_state(state)
+    assert restored.recommend() == learner.recommend()
+    play(restored, 3)
 
 
 # ---- the parts ------------------------------------------------------------------------------------------------------

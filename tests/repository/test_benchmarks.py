@@ -28,7 +28,7 @@ def benchmark(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(name, os.environ.get(name, "1"))  # regret.py sets them for its processes
     yield import_module
-    for name in ("pages", "problems", "regret"):
+    for name in ("pages", "problems", "regret", "tails", "made_up"):
         sys.modules.pop(name, None)
 
 
@@ -66,6 +66,25 @@ def test_regret_plays_every_competitor_under_every_condition(benchmark):
     assert played == set(benchmark("regret").COMPETITORS)
     for title in ("problem (a)", "problem (b)", "problem (c)", "systems\n", "10 rounds late", "5 % noise", "optimum"):
         assert title in done.stdout
+    assert written() == before
+
+
+def test_tails_plays_every_learner_and_both_kinds_of_contexts(benchmark):
+    before = written()
+    done, found = run("tails.py", "--processes", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {row["learner"] for row in found["rows"]} == set(benchmark("tails").LEARNERS)
+    assert len(found["contexts"]) == 4
+    assert "| needle |" in done.stdout
+    assert "| opposite |" in done.stdout
+    assert written() == before
+
+
+def test_made_up_systems_are_played_by_every_learner(benchmark):
+    before = written()
+    done, found = run("made_up.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {row["learner"] for row in found["rows"]} == set(benchmark("made_up").LEARNERS)
     assert written() == before
 
 
@@ -192,6 +211,61 @@ def optimum(problems, moved):
     found |= {f"c{i}": problems.CATEGORIES[k] for i, k in enumerate(chosen)}
     i0, i1, i2, r0, r1 = problems.Mixed.targets[chosen[2]].tolist()
     return found | {"i0": int(i0), "i1": int(i1), "i2": int(i2), "r0": r0, "r1": r1}
+
+
+DECLARED: dict[str, ParameterValue] = {
+    "journal_mode": "DELETE",
+    "synchronous": "FULL",
+    "cache_size_kib": 2000,
+    "mmap_size_mib": 0,
+    "temp_store": "DEFAULT",
+    "wal_autocheckpoint": 1000,
+    "rows_per_transaction": "1",
+}
+
+
+def test_a_24th_of_the_demo_s_space_is_fast_and_another_one_after_the_turn(benchmark):
+    tails = benchmark("tails")
+    first = DECLARED | {"journal_mode": "WAL", "synchronous": "NORMAL"}
+    second = DECLARED | {"journal_mode": "PERSIST", "rows_per_transaction": "16"}
+    assert tails.gain(DECLARED) == 0
+    assert [tails.gain(first), tails.gain(second, turned=True)] == [tails.FAST, tails.FAST]
+    assert (
+        max(
+            tails.gain(second),
+            tails.gain(first, turned=True),
+            *(tails.gain(DECLARED | x) for x in ({"journal_mode": "WAL"}, {"synchronous": "NORMAL"})),
+        )
+        < 0.3
+    )
+    space = [
+        {"journal_mode": j, "synchronous": s, "rows_per_transaction": r}
+        for j in tails.JOURNAL
+        for s in ("NORMAL", "FULL")
+        for r in tails.ROWS
+    ]
+    assert [sum(tails.is_fast(c, turned=turned) for c in space) / len(space) for turned in (False, True)] == [
+        1 / 24
+    ] * 2
+
+
+def test_figures_of_tails_are_counted_from_the_turn_and_over_the_seeds(benchmark):
+    tails = benchmark("tails")
+    family = tails.Family("turned", turned=True)
+
+    def run_of(first, alarms, recommended):
+        fast = np.zeros(300, bool)
+        fast[first : first + 5] = True
+        return tails.Played(fast, np.where(np.arange(300) < 100, 9.0, 1.0), np.full(300, recommended), alarms)
+
+    found = tails.figures(
+        family, "auto", [run_of(109, [50, 102], True), run_of(129, [104], False), run_of(0, [], True)]
+    )
+    assert (found["first"], found["first_p95"], found["never"]) == (30, None, 1)
+    assert (found["left"], found["found"]) == (1, 2)
+    assert found["rounds_per_alarm"] == 300
+    assert found["to_alarm"] == [5, None]
+    assert found["cost"] == found["cost_worst"] == 1
 
 
 # ---- how they play --------------------------------------------------------------------------------------------------
