@@ -12,9 +12,10 @@ A delay of d rounds: the reward of a round is told after d more rounds were aske
 [0, 1], are told with normal noise of 0.05. A switch: the optimum moves after 500 of 1,000 rounds.
 
 Run: python benchmarks/regret.py [--quick] [--json] [--only WORD,…] [--problems a,redis,…] [--rounds N] [--seeds N]
-[--part synthetic|measured|delay|noise|switch] [--processes N] [--keep FILE]. A full run of all of it writes
+[--part synthetic|measured|delay|noise|switch] [--processes N] [--keep FILE] [--renew]. A full run of all of it writes
 docs/benchmarks/regret.md and its picture; it takes about an hour on two cores. Stopped, it prints what it has; with
---keep it goes on another time.
+--keep it goes on another time. Where one learner was changed, --only NAME --renew writes its rows into the page, says
+so there, and leaves those of the others as they are.
 """
 
 # ruff: noqa: E402 - the environment must be set before numpy is loaded
@@ -29,6 +30,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -86,6 +88,9 @@ SLOW = {"bayesian_optimization": (3, 100), "ddpg": (3, 100)}
 
 ALSO_MEASURED: tuple[str, ...] = ("auto", "uniform_random", "Optuna TPE, default", "Optuna TPE, multivariate=False")
 ALSO_MEASURED += ("hybrid_solver, README", "hybrid_solver, recommended", "slates", "hopt tpe", "hopt anneal")
+
+SHOWN = ("auto", "Optuna TPE, multivariate=False", "Optuna TPE, default", "hybrid_solver, README", "uniform_random")
+"""In the picture."""
 
 ORIGINAL: Mapping[str, Mapping[str, tuple[float | None, ...]]] = {  # avg at 100, 300, 1,000; last 50, inc, best
     "a": {
@@ -407,9 +412,8 @@ def picture(results: Results) -> None:
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
     figure, axes = plt.subplots(1, len(TABLES), figsize=(15, 3.4), layout="constrained")
-    shown = ("auto", "Optuna TPE, multivariate=False", "Optuna TPE, default", "hybrid_solver, README", "uniform_random")
     for axis, name in zip(axes, TABLES, strict=True):
-        for competitor in shown:
+        for competitor in SHOWN:
             if (found := results.of(competitor, name)) is not None:
                 rounds = np.arange(1, found[0].shape[1] + 1)
                 axis.plot(rounds, (found[0].cumsum(axis=1) / rounds).mean(axis=0), label=competitor)
@@ -445,6 +449,8 @@ def main() -> None:
     found = page(results)
     print(found)
     print("".join(f"\n{name}: {reason}\n" for name, reason in failed.items()), end="")
+    if options.renew and not failed and not stopped:
+        renew(results, found)
     complete = options.part == "all" and not (options.only or options.problems or options.rounds or options.quick)
     if complete and not failed and not stopped:
         write(results, found, options.seeds)
@@ -469,6 +475,7 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         help="a file of finished runs: those in it are not played again. It does not know when an algorithm changed",
     )
+    parser.add_argument("--renew", action="store_true", help="write the rows of what was played into the page")
     options = parser.parse_args()
     if unknown := set(_words(options.problems)) - {*SYNTHETIC, *TABLES}:
         parser.error(f"there is no problem {', '.join(sorted(unknown))}; there are {', '.join((*SYNTHETIC, *TABLES))}")
@@ -484,6 +491,45 @@ def write(results: Results, found: str, seeds: int) -> None:
     made += machine("numpy", "optuna", "torch") + " Made by `python benchmarks/regret.py`."
     curves = "![Mean q so far on the measured systems](regret.png)"
     (FOLDER / "regret.md").write_text(f"# Regret\n\n{about}\n\n{made}\n\n{curves}\n\n{found}\n")
+
+
+def renew(results: Results, found: str) -> None:
+    """Write the rows that were played into the page; the picture where all that it shows were."""
+    page_file, date = FOLDER / "regret.md", f"{datetime.now(tz=UTC):%Y-%m-%d}"
+    if all(results.of(name, t) is not None for name in SHOWN for t in TABLES):
+        picture(results)
+    else:
+        date += ", but not the picture"
+    page_file.write_text(renewed(page_file.read_text(), found, date))
+
+
+def renewed(text: str, found: str, date: str) -> str:
+    """A page in which the rows of what was played are as they were found; it says whose and since when."""
+    rows = {}
+    for heading, lines in _sections(found):
+        rows |= {(heading, _name(line)): line for line in lines if _name(line) in COMPETITORS}
+    parts = ["\n".join(rows.pop((heading, _name(x)), x) for x in lines) for heading, lines in _sections(text)]
+    if rows:
+        raise SystemExit(f"the page has no rows for {', '.join(sorted({name for _, name in rows}))}")
+    names = sorted({_name(line) for _, lines in _sections(found) for line in lines} & set(COMPETITORS))
+    made = "Made by `python benchmarks/regret.py`."
+    note = f"{made} Renewed on {date} (`--renew`), the others being as before: {', '.join(names)}."
+    return "\n".join(parts).replace(made, note, 1) + "\n"
+
+
+def _sections(text: str) -> list[tuple[str, list[str]]]:
+    """Headings, each with its lines, the heading itself included."""
+    found: list[tuple[str, list[str]]] = [("", [])]
+    for line in text.splitlines():
+        if line.startswith("## "):
+            found.append((line, []))
+        found[-1][1].append(line)
+    return found
+
+
+def _name(line: str) -> str:
+    """What a row of a table begins with."""
+    return line.split("|")[1].strip() if line.startswith("|") else ""
 
 
 def keep(file: Path | None, job: Job, run: Run) -> None:

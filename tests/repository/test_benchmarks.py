@@ -360,6 +360,36 @@ def test_a_page_is_written_by_a_full_run_that_was_not_stopped(benchmark, monkeyp
     assert "| auto | 2 | 0.950±0.000 |" in capsys.readouterr().out
 
 
+PAGE_OF_TWO = """# Regret
+
+About. Made by `python benchmarks/regret.py`.
+
+## One
+
+| algorithm | seeds |
+| --- | ---: |
+| auto | 0.5 |
+| slates | 0.7 |
+
+## Two
+
+| algorithm | seeds |
+| --- | ---: |
+| auto | 0.6 |
+"""
+
+
+def test_rows_of_what_was_changed_are_renewed_and_the_page_says_so(benchmark):
+    regret = benchmark("regret")
+    found = "## One\n\n| algorithm | seeds |\n| --- | ---: |\n| auto | 0.1 |\n\n## Two\n\n| auto | 0.2 |"
+    text = regret.renewed(PAGE_OF_TWO, found, "2026-11-27")
+    expected = PAGE_OF_TWO.replace("0.5", "0.1").replace("0.6", "0.2").rstrip("\n")
+    note = "regret.py`. Renewed on 2026-11-27 (`--renew`), the others being as before: auto."
+    assert text.rstrip("\n") == expected.replace("regret.py`.", note)
+    with pytest.raises(SystemExit, match="no rows for slates"):
+        regret.renewed(PAGE_OF_TWO, "## Two\n\n| slates | 0.1 |", "2026-11-27")
+
+
 def test_a_system_left_out_is_left_out_of_no_mean(benchmark):
     regret = benchmark("regret")
     results = regret.Results()
