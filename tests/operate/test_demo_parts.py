@@ -504,3 +504,9 @@ class TestPresentation:
         assert [cell.strip() for cell in line.strip("│").split("│")] == [
             "write-heavy", "4.00 (3.00–5.00)", "0.50 (0.40–0.60)", "8.0×", "100", "120",
         ]  # fmt: skip
+
+
+def test_a_baseline_that_was_measured_at_a_busy_start_does_not_count_alone():
+    after = Side(p95_ms=[2.0, 3.0, 2.0, 4.0])
+    baseline_ms = run._baseline_ms({"read-heavy": 90.0, "write-heavy": 5.0}, {"read-heavy": (after, Side())})
+    assert baseline_ms == {"read-heavy": 3.0, "write-heavy": 5.0}
