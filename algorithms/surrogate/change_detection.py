@@ -15,13 +15,13 @@ from ...core.state import JsonDict, decode, encode
 from ..shared.arrays import Array
 
 _LARGEST, _REFERENCE, _DECISION = 3.0, 1.0, 5.5
-"""Chosen on made-up systems (``benchmarks/made_up.py``): with references from 0.5, decisions from 4 to 6 and 4 for the
-largest there were more false alarms, and changes were found hardly sooner."""
+"""The first two were chosen on made-up systems (``benchmarks/made_up.py``): with references from 0.5 and 4 for the largest
+there were more false alarms, and changes were found hardly sooner. The last lets three rewards decide that are each
+nearly three deviations too low, and no others that are three."""
 
 _RELIEF = 2.0
-"""What a reward that is not below its expectation counts against suspicion, as a multiple. At 1, one outlier in twenty
-raised two false alarms in 2,000 rounds (``benchmarks/tails.py``), at 2 less than one, and changes were found as soon.
-"""
+"""What a reward counts against suspicion, as a multiple of what it would count for it. At 1, two outliers that stand
+beside each other and a third soon after are a change of the world."""
 
 _KEPT = 30
 """Rewards since a change began, at most: a sum that hovers for longer tells of no sudden change."""

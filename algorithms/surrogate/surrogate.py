@@ -117,9 +117,9 @@ class Surrogate(Algorithm):
         self._rng = np.random.default_rng(self._random_seed)
         self._open: dict[int, tuple[Array, list[Feature]]] = {}
         self._asked = 0
-        self._repeated = 0.0  # asks for what is known already
-        self._in_vain = 0.0  # configurations tried since one was the best known, fewer where noise leaves it open
-        self._steps_due = 0.0  # of fitting
+        self._repeated = 0.0  # asks for what is known already: see optimism.repeats
+        self._in_vain = 0.0  # looks since the last that was worth it: see optimism.failure
+        self._steps_due = 0.0  # of fitting: a part of a step, below 1
         # These follow from what is learned, each from the one before it, and are made where they are needed.
         self._apart: Distances | None = None
         self._kernel: Array | None = None
@@ -170,7 +170,7 @@ class Surrogate(Algorithm):
         since = self._changes.add(context, Reward(point, reward), z)
         if since:
             history.forget(context)
-            self._in_vain = 0.0
+            self._kernel, self._in_vain = None, 0.0
             for seen in since:
                 history.add(seen.point, context, seen.reward)
         else:
@@ -272,9 +272,9 @@ class Surrogate(Algorithm):
             z, n = np.append(history.scaled().z, expected), np.append(history.n, np.ones(len(newest)))
             posterior = Posterior(self._hyper, points, self._hyper.kernel_among(Distances.of(points)), z, n)
         late = max(0, len(self._open) - self.units + 1)
-        n = history.n[self._of(context)]
+        here = history.n[self._of(context)]
         b = self.exploration * optimism(
-            self._hyper.noise, float(n.sum()), max(len(n), 1), self._in_vain, self._repeated, late
+            self._hyper.noise, float(here.sum()), max(len(here), 1), self._in_vain, self._repeated, late
         )
 
         def bound(candidates: Array) -> Array:
