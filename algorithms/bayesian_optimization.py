@@ -13,9 +13,7 @@ regret of 100 noisy rounds was about half, or less.
 """
 
 import math
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,6 +27,7 @@ from ..core.values import ValueType
 from .shared.arguments import checked_choice, checked_count
 from .shared.arrays import Array
 from .shared.optuna_learner import OptunaLearner
+from .shared.torch_threads import one_thread
 
 _HISTORY = 100
 """Rewards that are remembered: the time of an ask grows faster than their number."""
@@ -40,10 +39,6 @@ _CHOICES = {
     "initial_point_generator": ("random",),
 }
 """Options of ``skopt.Optimizer``, and what they may be: what is done anyway."""
-
-_ONE_AT_A_TIME = threading.Lock()
-"""Optuna sets torch's threads and an environment variable for the process while it computes, and restores them. Two
-threads at once would restore what the other has set."""
 
 
 class _PlugIn(GPSampler):
@@ -115,7 +110,7 @@ class BayesianOptimization(OptunaLearner):
         if len(self._rewards) < self.n_initial_points:
             return self._anywhere()
         rewards = _scaled(self._rewards)
-        with _alone():
+        with one_thread():
             trials = [*self._rewarded(rewards), *self._waiting(float(rewards.mean()))]
             return self._suggested(_PlugIn(self._seed(), explore=True), trials)
 
@@ -123,20 +118,8 @@ class BayesianOptimization(OptunaLearner):
         if not len(self._rewards):
             return None
         trials = self._rewarded(_scaled(self._rewards))
-        with _alone():
+        with one_thread():
             return self._space.decode(self._suggested(_PlugIn(0, explore=False), trials))
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """No other instance asks, and torch uses one thread: several wait for each other longer than they work."""
-    with _ONE_AT_A_TIME:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
 
 
 def _scaled(rewards: Array) -> Array:

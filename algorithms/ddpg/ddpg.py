@@ -15,6 +15,7 @@ from ...core.types import Context, PredictionType, RewardType
 from ...core.values import Categorical, Integer, Real, ValueType, to_value
 from ..base import Algorithm, _PredictResponse, _TuningRequest
 from ..shared.arguments import checked_count, checked_flag, checked_number
+from ..shared.torch_threads import one_thread
 from .actor_critic import ActorCritic
 from .coding import Coding, Row
 from .replay import Matrix, Replay
@@ -197,7 +198,8 @@ class DDPG(Algorithm):
 
     def _mu(self, state: Row) -> Matrix:
         """The actor's action in a state, a vector."""
-        return self._networks.act(self._states.vectors(np.array([state]))[0])
+        with one_thread():
+            return self._networks.act(self._states.vectors(np.array([state]))[0])
 
     def _state(self, data: object) -> Row:
         """The row of a context's data.
@@ -230,7 +232,8 @@ class DDPG(Algorithm):
             self._replay.add(row, reward)
         if self._actor_plays:
             batches = self._rng.integers(len(self._replay), size=(self._learn_loop_count, self._batch_size))
-            self._networks.learn(self._table(), batches)
+            with one_thread():
+                self._networks.learn(self._table(), batches)
 
     def _table(self) -> Matrix:
         """All transitions kept, as :meth:`ActorCritic.learn` takes them."""

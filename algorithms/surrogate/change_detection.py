@@ -15,9 +15,9 @@ from ...core.state import JsonDict, decode, encode
 from ..shared.arrays import Array
 
 _LARGEST, _REFERENCE, _DECISION = 3.0, 1.0, 5.5
-"""The first two were chosen on made-up systems (``benchmarks/made_up.py``): with references from 0.5 and 4 for the largest
-there were more false alarms, and changes were found hardly sooner. The last lets three rewards decide that are each
-nearly three deviations too low, and no others that are three."""
+"""The first two were chosen on made-up systems (``benchmarks/made_up.py``): with references from 0.5 and 4 for the
+largest there were more false alarms, and changes were found hardly sooner. The last asks for three rewards that are all
+but three deviations too low."""
 
 _RELIEF = 2.0
 """What a reward counts against suspicion, as a multiple of what it would count for it. At 1, two outliers that stand

@@ -335,6 +335,29 @@ def contextual(optimum, rounds, reward=lambda r: r, **arguments):
     return recommended, np.mean(rewards[-20:])
 
 
+def test_it_computes_on_one_thread_and_leaves_the_process_as_it_was(monkeypatch):
+    """On a machine whose cores are all taken, two threads took five to ten times as long."""
+    threads = []
+
+    def noted(method):
+        def called(*args):
+            threads.append((method.__name__, torch.get_num_threads()))
+            return method(*args)
+
+        return called
+
+    for method in (ActorCritic.act, ActorCritic.learn):
+        monkeypatch.setattr(ActorCritic, method.__name__, noted(method))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        tell(ddpg(initial_random_steps=0), (0.1, 0.2, 0.3))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(threads) == {("act", 1), ("learn", 1)}
+
+
 @pytest.mark.parametrize("seed", [1, 3])
 def test_it_learns_the_configuration_of_each_state(seed):
     recommended, mean = contextual((0.2, 0.8), 60, random_seed=seed)
