@@ -220,7 +220,9 @@ class Posterior:
         self._points = points
         self._root = _inverse_root(kernel + np.diag(hyper.noise / n))
         self._alpha: Array = self._root.T @ (self._root @ z)
-        self.fitted: Array = z - hyper.noise / n * self._alpha
+        self._noise = hyper.noise / n
+        self._z = z
+        self.fitted: Array = z - self._noise * self._alpha
 
     def mean(self, points: Points) -> Array:
         """Mean reward of m points, shape (m,)."""
@@ -234,6 +236,12 @@ class Posterior:
         explained *= explained
         deviation: Array = np.sqrt(np.maximum(self._hyper.variance - explained.sum(axis=1), 0.0))
         return k @ self._alpha, deviation
+
+    def without(self, i: int) -> tuple[float, float]:
+        """Mean and standard deviation of the noiseless reward of the i-th point, by all others (RW eq. 5.12)."""
+        variance = 1 / float(self._root[:, i] @ self._root[:, i])
+        mean = float(self._z[i] - self._alpha[i] * variance)
+        return mean, math.sqrt(max(variance - float(self._noise[i]), 0.0))
 
 
 def _decayed(squares: Floats, distances: Floats) -> tuple[Floats, Floats, Floats]:

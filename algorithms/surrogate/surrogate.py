@@ -41,10 +41,6 @@ _BEST, _NEIGHBOURS, _ANYWHERE = 8, 30, 20
 """Candidates: the best known configurations, neighbours of each, and points from anywhere. An ask's time grows with
 their number; more from anywhere (60, 100) were no better (docs/decisions/0013-surrogate-and-auto.md)."""
 
-_FLAT = 0.9
-"""Share of what is known that is as good as the best: above, nothing shows where to go, and draws from anywhere are as
-good as any. (Something worse here and there, as a cliff, shows no way either.)"""
-
 _ROUNDING = 1e-5
 """Expectations that differ by less are equal: distances have single precision."""
 
@@ -60,8 +56,8 @@ _LEAST_SPREAD = 0.3
 and then too sure of itself. With less, systems that stood still were sometimes forgotten."""
 
 _FOUNDED = 2.0
-"""Rewards that an expectation rests on before falling short of it says anything: what looks best after one reward each
-owes that to luck, and its second one is no outlier either; nobody knows which of the two is."""
+"""Rewards of its own that an expectation must rest on, after fading. With one or two it is what all others make it:
+what looks best after one reward each owes that to luck, and where the next one differs, either may be the outlier."""
 
 _MOST_OPEN = 100
 """Open requests that the model takes into account, the newest: its time grows with the cube of all points together."""
@@ -164,9 +160,7 @@ class Surrogate(Algorithm):
         history = self._history
         i = history.find(point, context)
         is_new = i is None
-        z = self._surprise(point, context, reward)
-        if i is not None and history.n[i] < _FOUNDED:
-            z = max(z, -1.0)
+        z = self._surprise(i, point, context, reward)
         since = self._changes.add(context, Reward(point, reward), z)
         if since:
             history.forget(context)
@@ -223,12 +217,23 @@ class Surrogate(Algorithm):
         row = self._hyper.kernel(newest, points)
         return np.block([[self._kernel, row[:, :-1].T], [row]])
 
-    def _surprise(self, point: Array, context: list[Feature], reward: float) -> float:
-        """How many standard deviations a reward is above what the model expects; 0 where it knows too little."""
+    def _surprise(self, i: int | None, point: Array, context: list[Feature], reward: float) -> float:
+        """How many standard deviations a reward is above what the model expects; 0 where it knows too little.
+
+        Args:
+            i: Index of the point in the history, None where it is new.
+            point: Shape (D,).
+            context: Values of the context's features.
+            reward: The reward.
+        """
         history = self._history
         if len(history) < _MODELLED:
             return 0.0
-        mean, deviation = (float(x[0]) for x in self._known().mean_and_deviation(self._points(point[None], [context])))
+        if i is not None and history.n[i] < _FOUNDED:
+            mean, deviation = self._known().without(i)
+        else:
+            means, deviations = self._known().mean_and_deviation(self._points(point[None], [context]))
+            mean, deviation = float(means[0]), float(deviations[0])
         spread = math.sqrt(deviation**2 + self._hyper.noise + _LEAST_SPREAD**2)
         return (history.scaled().of(reward) - mean) / spread
 
@@ -237,7 +242,7 @@ class Surrogate(Algorithm):
         rewarded, asked = len(self._history), len(self._history) + len(self._open)
         if asked == 0:
             return self._space.declared
-        if rewarded < _DESIGN <= asked or self._is_flat(context):
+        if rewarded < _DESIGN <= asked:
             anywhere: Array = self._space.random(self._rng, 1)[0]
             return anywhere
         if asked < _DESIGN:
@@ -255,11 +260,6 @@ class Surrogate(Algorithm):
     def _of(self, context: list[Feature]) -> NDArray[np.bool_]:
         """Which of the rewarded points are a context's, shape (N,)."""
         return np.array([other == context for other in self._history.contexts], dtype=bool)
-
-    def _is_flat(self, context: list[Feature]) -> bool:
-        """Whether what is known in a context is nearly all the same, and the best of it: nothing shows where to go."""
-        mean = self._history.mean[self._of(context)]
-        return len(mean) >= _DESIGN and float((mean >= mean.max()).mean()) >= _FLAT
 
     def _upper_bound(self, known: Posterior, context: list[Feature]) -> Callable[[Array], Array]:
         """What gives mean + b sd of points in a context, open requests answered as ``known`` expects."""

@@ -214,6 +214,13 @@ def test_a_reward_stands_where_it_stood_among_the_others():
     assert scaled.of(-1e300) < scaled.z.min() < scaled.z.max() < scaled.of(1.5)
 
 
+def test_among_rewards_that_are_all_equal_any_other_is_beyond_measure():
+    history = History(1, 10)
+    for x in (0.0, 0.5, 1.0):
+        history.add(np.array([x]), [], 2.0)
+    assert [history.scaled().of(reward) for reward in (1.9, 2.0, 2.1)] == [-math.inf, 0.0, math.inf]
+
+
 def test_an_expensive_cliff_leaves_the_difference_of_good_and_best():
     history = History(1, 10)
     for x, reward in [(0.0, -1000.0), (0.2, 0.7), (0.4, 0.8), (0.6, 0.9), (0.8, 1.0)]:
@@ -257,18 +264,16 @@ def test_rewards_that_are_worth_less_are_averaged_as_such():
     assert history.mean[0] == pytest.approx(n @ [1.0, 3.0, 12.0] / n.sum(), rel=1e-3)
 
 
-def test_one_reward_far_off_moves_neither_what_is_recommended_nor_the_noise():
-    learner, untouched = (Surrogate(SYSTEM, random_seed=1) for _ in range(2))
-    for each in (learner, untouched):
-        play(each, 60, noise=0.02)
+def test_one_reward_far_off_moves_neither_what_is_recommended_nor_what_is_known_of_it():
+    learner = Surrogate(SYSTEM, random_seed=1)
+    play(learner, 60, noise=0.02)
     best = learner.recommend()
-    off, usual = learner.ask(), untouched.ask()
+    off = learner.ask()
     learner.tell(off.id, goodness(off.prediction) - 5.0)
-    untouched.tell(usual.id, goodness(usual.prediction))
-    for each in (learner, untouched):
-        play(each, 10, noise=0.02)
+    played = learner._history.find(learner._space.encode(learner._transformed(off.prediction)), [])
+    assert played is not None
+    assert learner._history.mean[played] > goodness(off.prediction) - 0.5, "it would be 2.5 lower after one such reward"
     assert goodness(learner.recommend()) >= goodness(best) - 0.05
-    assert learner._hyper.noise < 5 * untouched._hyper.noise
     assert learner.alarms == 0
 
 
@@ -371,26 +376,24 @@ def test_no_two_features_or_contexts_confuse_a_state():
         Surrogate(SYSTEM, random_seed=1).set_state(state)
 
 
-SWITCHES = [Categorical.switch(f"s{i}", val=False) for i in range(12)]
-
-
 @pytest.mark.parametrize("cliffs", [False, True])
-def test_where_nothing_known_is_better_than_the_rest_it_draws_from_anywhere(cliffs):
-    learner = Surrogate(SWITCHES, random_seed=1)
-    on = []
+def test_where_nothing_is_better_than_the_rest_it_looks_everywhere(cliffs):
+    """As a needle of a 24th of the space needs: random search meets it by round 70 in 19 of 20 runs."""
+    switches = [Categorical.switch(f"s{i}", val=False) for i in range(4)]
+    parameters = [*switches, Categorical("c", "x", ("x", "y", "z")), Real("r", 0.5, 0, 1)]
 
-    def reward(c):
-        on.append(sum(x == "on" for x in c.values()))
-        return -1.0 if cliffs and len(on) % 15 == 0 else 0.0
+    def met(seed):
+        learner = Surrogate(parameters, random_seed=seed)
+        for t in range(70):
+            request = learner.ask()
+            c = request.prediction
+            if (c["s0"], c["s1"], c["s2"], c["c"]) == ("on", "off", "on", "z"):
+                return t
+            learner.tell(request.id, -1.0 if cliffs and (c["s3"], c["c"]) == ("on", "y") else 0.0)
+        return 70
 
-    play(learner, 60, reward)
-    assert np.mean(on[3:]) > 5, "half of the switches: not near the declared configuration"
-
-
-def test_where_something_is_better_it_goes_there():
-    learner = Surrogate(SWITCHES, random_seed=1)
-    seen = play(learner, 120, lambda c: float(sum(c[f"s{i}"] == "on" for i in range(3))))
-    assert np.mean(seen[60:]) > 2.5
+    rounds = [met(seed) for seed in range(12)]
+    assert sorted(rounds)[-2] < 70, f"met in {rounds}"
 
 
 def test_a_needle_among_settings_that_do_little_alone_is_found_and_kept():
@@ -535,6 +538,17 @@ def test_the_posterior_meets_exact_rewards_and_doubts_what_is_far():
     assert deviation.max() < 0.05
     far, doubt = posterior.mean_and_deviation(points_of(np.full((1, 3), 50.0)))
     assert (far[0], doubt[0]) == (pytest.approx(0.0, abs=1e-9), pytest.approx(1.0))
+
+
+def test_what_all_others_make_of_a_point_is_what_a_posterior_without_it_expects():
+    hyper, data, points = Hyperparameters(3), some_data(), some_points()
+    others = np.arange(40) != 7
+    fewer = points_of(points.coordinates[others])
+    kernel = hyper.kernel_among(data.apart)
+    left = Posterior(hyper, fewer, kernel[np.ix_(others, others)], data.z[others], data.n[others])
+    mean, deviation = left.mean_and_deviation(points_of(points.coordinates[7:8]))
+    found = Posterior(hyper, points, kernel, data.z, data.n).without(7)
+    assert found == pytest.approx((mean[0], deviation[0]), abs=1e-5)
 
 
 def test_single_precision_and_matrix_products_change_a_kernel_and_a_gradient_hardly():
