@@ -376,11 +376,10 @@ def test_no_two_features_or_contexts_confuse_a_state():
         Surrogate(SYSTEM, random_seed=1).set_state(state)
 
 
-@pytest.mark.parametrize("cliffs", [False, True])
-def test_where_nothing_is_better_than_the_rest_it_looks_everywhere(cliffs):
+def test_where_all_is_equal_it_looks_everywhere():
     """As a needle of a 24th of the space needs: random search meets it by round 70 in 19 of 20 runs."""
     switches = [Categorical.switch(f"s{i}", val=False) for i in range(4)]
-    parameters = [*switches, Categorical("c", "x", ("x", "y", "z")), Real("r", 0.5, 0, 1)]
+    parameters: list[ValueType] = [*switches, Categorical("c", "x", ("x", "y", "z")), Real("r", 0.5, 0, 1)]
 
     def met(seed):
         learner = Surrogate(parameters, random_seed=seed)
@@ -389,7 +388,7 @@ def test_where_nothing_is_better_than_the_rest_it_looks_everywhere(cliffs):
             c = request.prediction
             if (c["s0"], c["s1"], c["s2"], c["c"]) == ("on", "off", "on", "z"):
                 return t
-            learner.tell(request.id, -1.0 if cliffs and (c["s3"], c["c"]) == ("on", "y") else 0.0)
+            learner.tell(request.id, 0.0)
         return 70
 
     rounds = [met(seed) for seed in range(12)]
