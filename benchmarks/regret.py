@@ -495,15 +495,15 @@ def write(results: Results, found: str, seeds: int) -> None:
 
 def renew(results: Results, found: str) -> None:
     """Write the rows that were played into the page; the picture where all that it shows were."""
-    page_file, date = FOLDER / "regret.md", f"{datetime.now(tz=UTC):%Y-%m-%d}"
+    page_file, when = FOLDER / "regret.md", f"{datetime.now(tz=UTC):%Y-%m-%d}"
     if all(results.of(name, t) is not None for name in SHOWN for t in TABLES):
         picture(results)
     else:
-        date += ", but not the picture"
-    page_file.write_text(renewed(page_file.read_text(), found, date))
+        when += ", but not the picture"
+    page_file.write_text(renewed(page_file.read_text(), found, when))
 
 
-def renewed(text: str, found: str, date: str) -> str:
+def renewed(text: str, found: str, when: str) -> str:
     """A page in which the rows of what was played are as they were found; it says whose and since when."""
     rows = {}
     for heading, lines in _sections(found):
@@ -513,7 +513,7 @@ def renewed(text: str, found: str, date: str) -> str:
         raise SystemExit(f"the page has no rows for {', '.join(sorted({name for _, name in rows}))}")
     names = sorted({_name(line) for _, lines in _sections(found) for line in lines} & set(COMPETITORS))
     made = "Made by `python benchmarks/regret.py`."
-    note = f"{made} Renewed on {date} (`--renew`), the others being as before: {', '.join(names)}."
+    note = f"{made} Renewed on {when} (`--renew`), the others being as before: {', '.join(names)}."
     return "\n".join(parts).replace(made, note, 1) + "\n"
 
 
