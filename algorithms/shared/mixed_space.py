@@ -65,12 +65,13 @@ class MixedSpace:
         column = which[row, nth]
         base, categorical, integer = changed[row, column], self.categorical[column], self._integer[column]
         levels = np.maximum(self.levels[column], 1)
-        moved = base + rng.normal(size=len(row)) * _REACHES[rng.integers(len(_REACHES), size=len(row))]
-        least = base + rng.choice((-1.0, 1.0), size=len(row)) / levels
-        moved = np.where(integer & (np.abs(moved - base) < 0.5 / levels), least, moved)
-        inside = np.where(rng.random(len(row)) < 0.5, np.clip(moved, 0, 1), np.abs(moved) % 1.0)
-        moved = np.where((moved < 0) | (moved > 1), inside, moved)
-        other = (base + 1 + np.floor(rng.random(len(row)) * (levels - 1))) % levels
+        by = rng.standard_normal(len(row)) * _REACHES[rng.integers(len(_REACHES), size=len(row))]
+        by = np.where(integer, np.copysign(np.maximum(np.abs(by), 1 / levels), by), by)
+        moved = base + by
+        edge = np.minimum(np.maximum(moved, 0.0), 1.0)
+        stops, drawn = rng.random((2, len(row)))
+        moved = np.where((moved == edge) | (stops < 0.5), edge, np.abs(moved) % 1.0)
+        other = (base + 1 + np.floor(drawn * (levels - 1))) % levels
         changed[row, column] = np.where(categorical, other, moved)
         return self.on_levels(changed)
 

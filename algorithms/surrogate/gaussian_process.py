@@ -19,7 +19,7 @@ Hyperparameters θ = (log w_1 … log w_D, logit a, log s², log σ²) are follo
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ...core.errors import StateMismatch
 from ...core.state import JsonDict, decode, encode
 from ..shared.arrays import Array
-from .points import Distances, Points
+from .points import Points
 
 _SQRT5 = math.sqrt(5)
 
@@ -52,22 +52,22 @@ thousandth at least, so that it can still follow the data, and doubles it at mos
 _SMALL = 16
 """Triangular matrices of less than twice this size are inverted like any other."""
 
-Floats: TypeAlias = NDArray[np.floating]
-"""Numbers of either precision; single where thousands of exponentials are taken, which are ten times as fast then."""
+Floats: TypeAlias = NDArray[np.float32]
+"""Of pairs of points; in single precision thousands of exponentials are ten times as fast."""
 
 
 class Data(NamedTuple):
     """What was measured at N different points.
 
     Attributes:
-        apart: How far the points are apart.
+        points: The points.
         z: Mean reward of each, about 0 with variance 1, shape (N,).
         n: How many rewards each mean is worth, above 0, shape (N,).
         repeats: How many rewards came on top of the first of each point.
         squares: Their sum of squares about the means, on the scale of ``z``.
     """
 
-    apart: Distances
+    points: Points
     z: Array
     n: Array
     repeats: float
@@ -75,7 +75,7 @@ class Data(NamedTuple):
 
 
 class Hyperparameters:
-    """θ, and how Rprop got there.
+    """θ, and where Rprop takes it next.
 
     Attributes:
         theta: Shape (D + 3,).
@@ -92,15 +92,10 @@ class Hyperparameters:
         self._steps = np.full(dimension + 3, 0.1)
         self._gradient = np.zeros(dimension + 3)
 
-    def kernel(self, points: Points, others: Points) -> Array:
+    def kernel(self, points: Points, others: Points) -> Floats:
         """Covariance of the rewards of n points and of m others, shape (n, m)."""
         smooth, rough, _ = _decayed(*self._weighted(points, others))
-        return self._mixed(smooth, rough)
-
-    def kernel_among(self, apart: Distances) -> Array:
-        """Covariance of the rewards of N points, shape (N, N)."""
-        smooth, rough, _ = _decayed(*self._weighted_among(apart))
-        return self._mixed(smooth, rough).reshape(apart.size, apart.size)
+        return self._mixed(smooth, rough, out=smooth)
 
     @property
     def variance(self) -> float:
@@ -112,54 +107,59 @@ class Hyperparameters:
         """σ², the variance of a single reward about its mean."""
         return math.exp(self.theta[-1]) + _JITTER
 
-    def fit(self, data: Data, steps: int) -> None:
-        """Take a number of Rprop steps towards the mode of the posterior."""
-        for _ in range(steps):
-            gradient = self.gradient(data)
-            turned = gradient * self._gradient
-            factor = np.where(turned > 0, _RPROP_FASTER, np.where(turned < 0, _RPROP_SLOWER, 1.0))
-            self._steps = np.clip(self._steps * factor, _RPROP_SMALLEST, _RPROP_LARGEST)
-            self._gradient = np.where(turned < 0, 0.0, gradient)
-            moved = self.theta + np.sign(self._gradient) * self._steps
-            self.theta = np.clip(moved, self.prior - _FARTHEST, self.prior + _FARTHEST)
+    def fit(self, data: Data, steps: int) -> "Solution":
+        """Take a number of Rprop steps, at least 1, towards the mode of the posterior.
 
-    def gradient(self, data: Data) -> Array:
-        """Gradient of the log posterior of θ, shape (D + 3,): Σ H ∘ ∂K/∂θ with H = (α αᵀ - K⁻¹) / 2 (eq. 5.9 there)."""
-        a, s2, noise, size = self._rough_share, self.variance, self.noise, data.apart.size
-        smooth, rough, slope = _decayed(*self._weighted_among(data.apart))
+        A step goes where the gradient pointed when the one before it had ended, and ends with the gradient where it
+        came to. So the solution there is known when the last has ended.
+        """
+        for _ in range(steps - 1):
+            self._step(data)
+        return self._step(data)
+
+    def _step(self, data: Data) -> "Solution":
+        moved = self.theta + np.sign(self._gradient) * self._steps
+        self.theta = np.clip(moved, self.prior - _FARTHEST, self.prior + _FARTHEST)
+        gradient, solution = self.gradient(data)
+        turned = gradient * self._gradient
+        factor = np.where(turned > 0, _RPROP_FASTER, np.where(turned < 0, _RPROP_SLOWER, 1.0))
+        self._steps = np.clip(self._steps * factor, _RPROP_SMALLEST, _RPROP_LARGEST)
+        self._gradient = np.where(turned < 0, 0.0, gradient)
+        return solution
+
+    def gradient(self, data: Data) -> tuple[Array, "Solution"]:
+        """Gradient of the log posterior of θ, Σ H ∘ ∂K/∂θ with H = (α αᵀ - K⁻¹) / 2 (eq. 5.9 there), and α's solution.
+
+        Returns:
+            Shape (D + 3,), and the solution at θ.
+        """
+        a, s2, noise, points = self._rough_share, self.variance, self.noise, data.points
+        smooth, rough, slope = _decayed(*self._weighted(points, points))
         k = self._mixed(smooth, rough)
-        root = _inverse_root(k.reshape(size, size) + np.diag(noise / data.n))
-        inverse = root.T @ root
-        alpha = inverse @ data.z
-        h = 0.5 * (np.outer(alpha, alpha) - inverse)
-        half = h.ravel().astype(slope.dtype)
+        solution = Solution.of(k, noise / data.n, data.z)
+        h = 0.5 * (np.outer(solution.alpha, solution.alpha) - solution.root.T @ solution.root)
+        half = h.astype(np.float32)
         w = np.exp(self.theta[:-3])
-        by_square = data.apart.squared @ (half * slope)
-        by_distance = data.apart.apart @ (half * rough)
+        by_square, by_distance = _moments(points, half * slope, half * rough)
         gradient = np.empty_like(self.theta)
         gradient[:-3] = -s2 * ((1 - a) * w * by_square + 0.5 * a * np.sqrt(w) * by_distance)
-        gradient[-3] = s2 * a * (1 - a) * float(half @ (rough - smooth))
-        gradient[-2] = float(h.ravel() @ k)
+        gradient[-3] = s2 * a * (1 - a) * float(np.vdot(half, rough - smooth))
+        gradient[-2] = float(np.vdot(half, k))
         by_noise = float((np.diagonal(h) / data.n).sum()) - 0.5 * data.repeats / noise + 0.5 * data.squares / noise**2
         gradient[-1] = (noise - _JITTER) * by_noise
         gradient -= (self.theta - self.prior) / self._spread**2
-        return gradient
+        return gradient, solution
 
     @property
     def _rough_share(self) -> float:
         return 1 / (1 + math.exp(-self.theta[-3]))
 
-    def _mixed(self, smooth: Floats, rough: Floats) -> Array:
-        """The kernel from its two parts; these are used up."""
+    def _mixed(self, smooth: Floats, rough: Floats, out: Floats | None = None) -> Floats:
+        """The kernel from its two parts."""
         a, s2 = self._rough_share, self.variance
-        k: Array = np.multiply(smooth, s2 * (1 - a), dtype=np.float64)
-        k += s2 * a * rough
+        k: Floats = np.multiply(smooth, np.float32(s2 * (1 - a)), out=out)
+        k += rough * np.float32(s2 * a)
         return k
-
-    def _weighted_among(self, apart: Distances) -> tuple[Floats, Floats]:
-        """Of each pair Σ w_d δ_d² and Σ √w_d δ_d, shape (N N,) each."""
-        w = np.exp(self.theta[:-3])
-        return w.astype(apart.squared.dtype) @ apart.squared, np.sqrt(w).astype(apart.apart.dtype) @ apart.apart
 
     def _weighted(self, points: Points, others: Points) -> tuple[Floats, Floats]:
         """Of each point and each other Σ w_d δ_d² and Σ √w_d δ_d, shape (n, m) each.
@@ -167,20 +167,19 @@ class Hyperparameters:
         Matrix products do most of it: of numbers, (x - y)² = x² - 2 x y + y²; categories are equal where the product of
         their indicators is 1.
         """
+        axes, x, y = points.axes, points.numbers, others.numbers
         w = np.exp(self.theta[:-3]).astype(np.float32)
         root = np.sqrt(w)
-        numeric = ~points.categorical
-        v, x, y = w[numeric], points.numbers, others.numbers
-        u = w[points.of_indicators]
-        left, right = np.hstack([x * (-2 * v), points.indicators * -u]), np.hstack([y, others.indicators])
-        squares: Floats = left @ right.T
-        squares += (x * x @ v + w[points.categorical].sum())[:, None]
-        squares += y * y @ v
-        np.maximum(squares, 0.0, out=squares)  # below 0 by rounding
-        distances: Floats = (points.indicators * -root[points.of_indicators]) @ others.indicators.T
-        distances += root[points.categorical].sum()
+        v, u = w[axes.numeric], w[axes.of_indicators]
+        left = np.concatenate([x * (-2 * v), points.indicators * -u], axis=1)
+        squares: Floats = left @ np.concatenate([y, others.indicators], axis=1).T
+        squares += ((x * x) @ v + w[axes.categorical].sum())[:, None]
+        squares += (y * y) @ v
+        np.abs(squares, out=squares)  # below 0 by rounding
+        distances: Floats = (points.indicators * -root[axes.of_indicators]) @ others.indicators.T
+        distances += root[axes.categorical].sum()
         one = np.empty_like(distances)
-        for a, b in zip((x * root[numeric]).T, (y * root[numeric]).T, strict=True):
+        for a, b in zip((x * root[axes.numeric]).T, np.ascontiguousarray(y.T) * root[axes.numeric, None], strict=True):
             np.subtract(a[:, None], b, out=one)
             distances += np.abs(one, out=one)
         return squares, distances
@@ -201,13 +200,35 @@ class Hyperparameters:
         self.theta, self._steps, self._gradient = theta, steps, gradient
 
 
+class Solution(NamedTuple):
+    """What N measured rewards come to, given their prior covariance K.
+
+    Attributes:
+        kernel: K, shape (N, N).
+        root: L⁻¹ of K + σ²/n = L Lᵀ, shape (N, N).
+        alpha: (K + σ²/n)⁻¹ z, shape (N,).
+    """
+
+    kernel: Floats
+    root: Array
+    alpha: Array
+
+    @classmethod
+    def of(cls, kernel: Floats, noise: Array, z: Array) -> Self:
+        """From K, the noise variance of each mean, shape (N,), and the means z, shape (N,)."""
+        covariance = kernel.astype(np.float64)
+        covariance.flat[:: len(z) + 1] += noise
+        root = _inverse_root(covariance)
+        return cls(kernel, root, root.T @ (root @ z))
+
+
 class Posterior:
     """Mean and standard deviation of rewards, given what was measured.
 
     Args:
         hyper: Hyperparameters.
         points: The N measured points.
-        kernel: Their prior covariance, shape (N, N).
+        solution: Of their rewards, with these hyperparameters.
         z: Their mean rewards, shape (N,).
         n: How many rewards each is worth, shape (N,).
 
@@ -215,47 +236,87 @@ class Posterior:
         fitted: Expected rewards of the N points, shape (N,): K α, which is z - (K + σ²/n - K) α.
     """
 
-    def __init__(self, hyper: Hyperparameters, points: Points, kernel: Array, z: Array, n: Array) -> None:
+    def __init__(self, hyper: Hyperparameters, points: Points, solution: Solution, z: Array, n: Array) -> None:
         self._hyper = hyper
         self._points = points
-        self._root = _inverse_root(kernel + np.diag(hyper.noise / n))
-        self._alpha: Array = self._root.T @ (self._root @ z)
+        self._root = solution.root
+        self._alpha = solution.alpha
         self._noise = hyper.noise / n
         self._z = z
         self.fitted: Array = z - self._noise * self._alpha
 
     def mean(self, points: Points) -> Array:
         """Mean reward of m points, shape (m,)."""
-        mean: Array = self._hyper.kernel(points, self._points) @ self._alpha
-        return mean
+        return self._mean(self._hyper.kernel(self._points, points))
 
     def mean_and_deviation(self, points: Points) -> tuple[Array, Array]:
         """Mean and standard deviation of the noiseless reward of m points, shape (m,) each (RW eq. 2.25, 2.26)."""
-        k = self._hyper.kernel(points, self._points)
-        explained = k @ self._root.T
-        explained *= explained
-        deviation: Array = np.sqrt(np.maximum(self._hyper.variance - explained.sum(axis=1), 0.0))
-        return k @ self._alpha, deviation
+        k = self._hyper.kernel(self._points, points)  # the longer axis last: inner loops are long
+        explained = self._root.astype(np.float32) @ k
+        variance = self._hyper.variance - np.einsum("ij,ij->j", explained, explained).astype(np.float64)
+        return self._mean(k), np.sqrt(np.maximum(variance, 0.0))
+
+    def _mean(self, k: Floats) -> Array:
+        return (self._alpha.astype(np.float32) @ k).astype(np.float64)
+
+    def at(self, i: int) -> tuple[float, float]:
+        """Mean and standard deviation of the noiseless reward of the i-th point (RW eq. 2.25, 2.26)."""
+        noise = float(self._noise[i])
+        unexplained = 1 - noise * self._precision(i)
+        return float(self.fitted[i]), math.sqrt(max(noise * unexplained, 0.0))
 
     def without(self, i: int) -> tuple[float, float]:
         """Mean and standard deviation of the noiseless reward of the i-th point, by all others (RW eq. 5.12)."""
-        variance = 1 / float(self._root[:, i] @ self._root[:, i])
+        variance = 1 / self._precision(i)
         mean = float(self._z[i] - self._alpha[i] * variance)
         return mean, math.sqrt(max(variance - float(self._noise[i]), 0.0))
 
+    def _precision(self, i: int) -> float:
+        """The i-th diagonal element of (K + σ²/n)⁻¹."""
+        return float(self._root[:, i] @ self._root[:, i])
+
+
+def _moments(points: Points, smooth: Floats, rough: Floats) -> tuple[Array, Array]:
+    """Of each coordinate d Σ_ij G_ij δ_d² and Σ_ij R_ij δ_d over all pairs of points, for symmetric G and R.
+
+    Squares by products: Σ G_ij (x_i - x_j)² = 2 (Σ_i x_i² Σ_j G_ij - xᵀ G x); categories by their indicators likewise.
+
+    Args:
+        points: N points.
+        smooth: G, shape (N, N).
+        rough: R, likewise.
+
+    Returns:
+        Both sums, shape (D,) each.
+    """
+    axes, x, indicators = points.axes, points.numbers, points.indicators
+    of_squares, of_distances = np.zeros(len(axes.categorical)), np.zeros(len(axes.categorical))
+    of_squares[axes.numeric] = 2 * (smooth.sum(axis=1) @ (x * x) - (x * (smooth @ x)).sum(axis=0))
+    one = np.empty_like(rough)
+    for d, column in zip(axes.numeric.tolist(), np.ascontiguousarray(x.T), strict=True):
+        np.subtract(column[:, None], column, out=one)
+        of_distances[d] = np.vdot(rough, np.abs(one, out=one))
+    for found, weights in ((of_squares, smooth), (of_distances, rough)):
+        found[axes.categorical] = weights.sum()
+        np.subtract.at(found, axes.of_indicators, (indicators * (weights @ indicators)).sum(axis=0))
+    return of_squares, of_distances
+
 
 def _decayed(squares: Floats, distances: Floats) -> tuple[Floats, Floats, Floats]:
-    """The smooth and the rough part of the kernel, and -dM/d(r²), from Σ w_d δ_d² and Σ √w_d δ_d; of any shape."""
-    r = np.sqrt(squares)
-    r *= _SQRT5
-    decay = np.exp(-r)
-    slope = (r + 1) * decay
-    smooth = r * r
+    """The smooth and the rough part of the kernel, and -dM/d(r²), from Σ w_d δ_d² and Σ √w_d δ_d, which are used up."""
+    r = np.sqrt(squares, out=squares)
+    r *= np.float32(_SQRT5)
+    decay = np.negative(r)
+    np.exp(decay, out=decay)
+    slope = r + 1
+    slope *= decay
+    smooth = np.multiply(r, r, out=r)
     smooth *= decay
-    smooth /= 3
+    smooth *= np.float32(1 / 3)
     smooth += slope
-    slope *= 5 / 6
-    return smooth, np.exp(-distances), slope
+    slope *= np.float32(5 / 6)
+    rough = np.negative(distances, out=distances)
+    return smooth, np.exp(rough, out=rough), slope
 
 
 def _inverse_root(covariance: Array) -> Array:

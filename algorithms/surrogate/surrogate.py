@@ -25,10 +25,10 @@ from ..shared.arguments import checked_count, checked_number
 from ..shared.arrays import Array
 from ..shared.mixed_space import MixedSpace
 from .change_detection import ChangeDetector, Reward
-from .gaussian_process import Data, Hyperparameters, Posterior
+from .gaussian_process import Data, Floats, Hyperparameters, Posterior, Solution
 from .history import History, worth_of
 from .optimism import failure, optimism, repeats
-from .points import Distances, Points
+from .points import Axes, Points
 
 Feature: TypeAlias = str | float
 """The value of a context's field."""
@@ -91,7 +91,7 @@ class Surrogate(Algorithm):
         supported_parameter_types = (Categorical, Integer, Real)
         supports_context = True
         learns_from_others = True
-        configuration = ("exploration", "units", "features", "_space", "_apart", "_kernel", "_posterior")
+        configuration = ("exploration", "units", "features", "_space", "_axes", "_kernel", "_posterior")
 
     def __init__(
         self,
@@ -116,9 +116,9 @@ class Surrogate(Algorithm):
         self._repeated = 0.0  # asks for what is known already: see optimism.repeats
         self._in_vain = 0.0  # looks since the last that was worth it: see optimism.failure
         self._steps_due = 0.0  # of fitting: a part of a step, below 1
-        # These follow from what is learned, each from the one before it, and are made where they are needed.
-        self._apart: Distances | None = None
-        self._kernel: Array | None = None
+        # These follow from what is learned, and are made where they are needed.
+        self._axes: Axes | None = None
+        self._kernel: Floats | None = None
         self._posterior: Posterior | None = None
 
     @property
@@ -170,9 +170,10 @@ class Surrogate(Algorithm):
         else:
             history.add(point, context, reward, worth_of(z))
         if is_new or since:
+            self._axes = None
             while history.is_over_full:
                 self._make_room()
-            self._apart = self._kernel = None
+            self._kernel = None
         self._posterior = None
         self._fit(1.0 if is_new else _FIT_REPEAT)
         if is_new and not since:
@@ -184,17 +185,18 @@ class Surrogate(Algorithm):
         self._steps_due += share * min(_FIT_STEPS, _FIT_BUDGET / len(history))
         steps = int(self._steps_due)
         if steps:
-            scaled = history.scaled()
-            data = Data(self._distances(), scaled.z, history.n, history.repeats, scaled.squares)
-            self._hyper.fit(data, steps)
+            points, scaled = self._points(history.points, history.contexts), history.scaled()
+            solution = self._hyper.fit(Data(points, scaled.z, history.n, history.repeats, scaled.squares), steps)
             self._steps_due -= steps
-            self._kernel = self._posterior = None
+            self._kernel = solution.kernel
+            self._posterior = Posterior(self._hyper, points, solution, scaled.z, history.n)
 
     def _judge(self, point: Array, context: list[Feature]) -> None:
         """Count what was tried for the first time: in vain, or is it expected to be the best of its context now?"""
-        known, same = self._known(), self._of(context)
-        expected = float(known.mean(self._points(point[None], [context]))[0])
-        if expected >= known.fitted[same].max() - _ROUNDING:
+        known, i = self._known(), self._history.find(point, context)
+        made_one = i is None  # with one that is alike: see History.make_room
+        expected = float(known.mean(self._points(point[None], [context]))[0]) if made_one else known.fitted[i]
+        if expected >= known.fitted[self._of(context)].max() - _ROUNDING:
             self._in_vain = 0.0
         else:
             self._in_vain += failure(self._hyper.noise)
@@ -202,20 +204,22 @@ class Surrogate(Algorithm):
     def _make_room(self) -> None:
         history = self._history
         points = self._points(history.points, history.contexts)
-        alike = points.indicators @ points.indicators.T == np.count_nonzero(points.categorical)
-        for i in np.flatnonzero(~points.categorical[len(self.params) :]).tolist():  # contexts by numbers
-            column = points.coordinates[:, len(self.params) + i]
-            alike &= np.equal.outer(column, column)
+        alike = points.indicators @ points.indicators.T == np.count_nonzero(points.axes.categorical)
+        for column, axis in zip(points.numbers.T, points.axes.numeric.tolist(), strict=True):
+            if axis >= len(self.params):  # contexts by numbers
+                alike &= np.equal.outer(column, column)
         history.make_room(self._covariance(points), alike)
         history.points = self._space.on_levels(history.points)
+        self._axes = None
 
-    def _covariance(self, points: Points) -> Array:
+    def _covariance(self, points: Points) -> Floats:
         """Prior covariance of all that was rewarded; of all but the newest, it is known already."""
         if self._kernel is None or len(self._kernel) != len(self._history) - 1:
             return self._hyper.kernel(points, points)
         newest = self._points(self._history.points[-1:], self._history.contexts[-1:])
         row = self._hyper.kernel(newest, points)
-        return np.block([[self._kernel, row[:, :-1].T], [row]])
+        covariance: Floats = np.block([[self._kernel, row[:, :-1].T], [row]])
+        return covariance
 
     def _surprise(self, i: int | None, point: Array, context: list[Feature], reward: float) -> float:
         """How many standard deviations a reward is above what the model expects; 0 where it knows too little.
@@ -229,8 +233,9 @@ class Surrogate(Algorithm):
         history = self._history
         if len(history) < _MODELLED:
             return 0.0
-        if i is not None and history.n[i] < _FOUNDED:
-            mean, deviation = self._known().without(i)
+        if i is not None:
+            known = self._known()
+            mean, deviation = known.without(i) if history.n[i] < _FOUNDED else known.at(i)
         else:
             means, deviations = self._known().mean_and_deviation(self._points(point[None], [context]))
             mean, deviation = float(means[0]), float(deviations[0])
@@ -253,9 +258,12 @@ class Surrogate(Algorithm):
         around = self._space.neighbours(self._rng, best, _NEIGHBOURS)
         anywhere = self._space.random(self._rng, _ANYWHERE)
         bound = self._upper_bound(known, context)
-        first, height = _highest(bound, np.vstack([best, around, anywhere]))
-        second, higher = _highest(bound, self._space.neighbours(self._rng, first[None], _NEIGHBOURS))
-        return second if higher > height else first
+        i, height = _highest(bound, candidates := np.vstack([best, around, anywhere]))
+        first: Array = candidates[i]
+        if i < len(best):
+            return first  # its neighbours were among them
+        j, higher = _highest(bound, further := self._space.neighbours(self._rng, first[None], _NEIGHBOURS))
+        return further[j] if higher > height else first
 
     def _of(self, context: list[Feature]) -> NDArray[np.bool_]:
         """Which of the rewarded points are a context's, shape (N,)."""
@@ -270,7 +278,8 @@ class Surrogate(Algorithm):
             expected = known.mean(self._points(waiting, their_contexts))
             points = self._points(np.vstack([history.points, waiting]), [*history.contexts, *their_contexts])
             z, n = np.append(history.scaled().z, expected), np.append(history.n, np.ones(len(newest)))
-            posterior = Posterior(self._hyper, points, self._hyper.kernel_among(Distances.of(points)), z, n)
+            solution = Solution.of(self._hyper.kernel(points, points), self._hyper.noise / n, z)
+            posterior = Posterior(self._hyper, points, solution, z, n)
         late = max(0, len(self._open) - self.units + 1)
         here = history.n[self._of(context)]
         b = self.exploration * optimism(
@@ -290,15 +299,11 @@ class Surrogate(Algorithm):
         if self._posterior is None:
             points = self._points(history.points, history.contexts)
             if self._kernel is None:
-                self._kernel = self._hyper.kernel_among(self._distances())
-            self._posterior = Posterior(self._hyper, points, self._kernel, history.scaled().z, history.n)
+                self._kernel = self._hyper.kernel(points, points)
+            z = history.scaled().z
+            solution = Solution.of(self._kernel, self._hyper.noise / history.n, z)
+            self._posterior = Posterior(self._hyper, points, solution, z, history.n)
         return self._posterior
-
-    def _distances(self) -> Distances:
-        """How far what was rewarded is apart."""
-        if self._apart is None:
-            self._apart = Distances.of(self._points(self._history.points, self._history.contexts))
-        return self._apart
 
     def _best(self, known: Posterior, context: list[Feature], k: int) -> Array:
         """Of the points that were rewarded, in any context, the k with the best expected reward in this one."""
@@ -316,16 +321,20 @@ class Surrogate(Algorithm):
 
     def _points(self, points: Array, contexts: Sequence[Sequence[Feature]]) -> Points:
         """Points, each in its context or all in one, as the model sees them."""
-        columns, categorical, levels = [points], self._space.categorical, self._space.levels
+        columns = [points]
+        counts: list[int] = []
         for i in range(len(self.features)):
             column, categories = _coordinates([c[i] for c in contexts], [c[i] for c in self._history.contexts])
             columns.append(np.broadcast_to(column[:, None], (len(points), 1)))
-            categorical, levels = np.append(categorical, categories > 0), np.append(levels, categories)
-        return Points.of(np.hstack(columns), categorical, levels)
+            counts.append(categories)
+        if self._axes is None:
+            categorical = np.append(self._space.categorical, np.array(counts) > 0)
+            self._axes = Axes.of(categorical, np.append(self._space.levels, counts))
+        return Points.of(self._axes, np.hstack(columns) if counts else points)
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         super()._restore({**state, "learner": {"_in_vain": 0.0, "_steps_due": 0.0, **state["learner"]}})
-        self._apart = self._kernel = self._posterior = None
+        self._axes = self._kernel = self._posterior = None
         if any(len(context) != len(self.features) for context in self._history.contexts):
             raise StateMismatch("the state was learned with other features")
 
@@ -337,10 +346,10 @@ def _names(features: Iterable[str | Mapping[str, object]]) -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
-def _highest(bound: Callable[[Array], Array], candidates: Array) -> tuple[Array, float]:
+def _highest(bound: Callable[[Array], Array], candidates: Array) -> tuple[int, float]:
     bounds = bound(candidates)
     i = int(bounds.argmax())
-    return candidates[i], float(bounds[i])
+    return i, float(bounds[i])
 
 
 def _feature(x: object) -> Feature:

