@@ -12,6 +12,7 @@ from ...schemas.state import OpenRequest, ScopeState, TunerState
 from . import incumbent, lease, presence, reward
 from .arms import ONE_ARM
 from .changes import Changes
+from .learner_time import timed
 from .learners import Learners
 from .request import deadline_ms, enough_instances, measured_enough, results, ripe_ms, samples
 
@@ -38,11 +39,12 @@ def open_next(tuner: TunerState, scope: ScopeState, learners: Learners, changes:
         return
     context = context_of(scope)
     learner = learners.of(scope.scope)
-    kind = incumbent.next_kind(tuner.spec, scope, lambda: learner.recommend(context))
+    algorithm = tuner.spec.algorithm.name
+    kind = incumbent.next_kind(tuner.spec, scope, lambda: timed(algorithm, learner.recommend, context))
     scope.round += 1
     identity = request_id(tuner.tuner, tuner.incarnation, scope.scope, scope.round, ONE_ARM)
     if kind == "explore":
-        values = dict(learner.ask(context, request_id=identity).prediction)
+        values = dict(timed(algorithm, learner.ask, context, request_id=identity).prediction)
         changes.learned.add(scope.scope)
     elif kind == "confirm" and scope.block is not None:
         values = dict(scope.block.candidate)
@@ -174,17 +176,19 @@ def _learn(
 
     A superseded round's learner is thrown away with it, and may be the very reason why.
     """
+    algorithm = spec.algorithm.name
     if request.kind == "explore" and end.outcome != "superseded":
+        learner = learners.of(scope.scope)
         changes.learned.add(scope.scope)
         if end.reward is None:
-            learners.of(scope.scope).abandon(request.id)
+            timed(algorithm, learner.abandon, request.id)
             return None
-        learners.of(scope.scope).tell(request.id, end.reward, {"scaled": spec.objective.range is not None})
+        timed(algorithm, learner.tell, request.id, end.reward, {"scaled": spec.objective.range is not None})
         return end.reward
     if end.reward is not None:
         learner = learners.of(scope.scope)
         if learner.capabilities.learns_from_others:
-            learner.observe(request.values, end.reward, context_of(scope))
+            timed(algorithm, learner.observe, request.values, end.reward, context_of(scope))
             changes.learned.add(scope.scope)
     return None
 

@@ -3,10 +3,10 @@
 Every metric is a line of :data:`METRICS`. Counters count since this worker started, or took the partition over: what
 was counted elsewhere is not counted again, so rates may be summed over workers.
 
-Series are bounded. Labels come from closed lists, or are partitions, tuners and their contexts: no instances, requests
-or values. At most :data:`MAX_TUNERS` tuners, suspended ones first, then by name, and :data:`MAX_CONTEXTS` contexts of
-them have series of their own; ``oppertune_left_out`` says how many have not. A context is named by its features as the
-spec reduces them, or by its id where that would be long, or not be unique.
+Series are bounded. Labels come from closed lists, or are partitions, installed algorithms, tuners and their contexts:
+no instances, requests or values. At most :data:`MAX_TUNERS` tuners, suspended ones first, then by name, and
+:data:`MAX_CONTEXTS` contexts of them have series of their own; ``oppertune_left_out`` says how many have not. A context
+is named by its features as the spec reduces them, or by its id where that would be long, or not be unique.
 """
 
 import platform
@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from ... import __version__
 from ...schemas.state import DISPOSITIONS
+from ..processor.learner_time import spent
 from ..processor.statistics import ScopeStatistics
 from .health import WORDS, context_name, health
 from .settings import WorkerSettings
@@ -48,7 +49,7 @@ class Metric:
     meaning: str
 
 
-_P, _T, _C = ("partition",), ("tuner",), ("tuner", "context")
+_P, _A, _T, _C = ("partition",), ("algorithm",), ("tuner",), ("tuner", "context")
 
 METRICS: dict[str, Metric] = {
     "oppertune_build_info": Metric("gauge", ("version", "python"), "1: which version this is"),
@@ -61,6 +62,13 @@ METRICS: dict[str, Metric] = {
     "oppertune_owned_partitions": Metric("gauge", (), "how many partitions are here"),
     "oppertune_topic_partitions": Metric("gauge", (), "how many partitions there are, of all workers together"),
     "oppertune_transaction_seconds": Metric("histogram", (), "how long transactions took to be committed"),
+    "oppertune_learner_seconds_total": Metric(
+        "counter",
+        _A,
+        "time spent in learners, by the spec's algorithm: asking and telling them; not building them, nor reading or "
+        "writing their state",
+    ),
+    "oppertune_learner_calls_total": Metric("counter", _A, "how many calls of learners took that time"),
     "oppertune_records_total": Metric("counter", _P, "records applied"),
     "oppertune_transactions_total": Metric("counter", _P, "transactions committed"),
     "oppertune_dispositions_total": Metric(
@@ -121,6 +129,7 @@ class WorkerMetrics(Collector):
         """All but the histogram."""
         families = {name: _family(name, metric) for name, metric in METRICS.items() if metric.type != "histogram"}
         _of_worker(families, self._status, self._settings)
+        _of_learners(families)
         partitions = sorted(self._status.partitions.items())
         for number, partition in partitions:
             _of_partition(families, str(number), partition)
@@ -155,6 +164,12 @@ def _of_worker(families: dict[str, Family], status: WorkerStatus, settings: Work
     families["oppertune_group_generation"].add_metric((), status.generation)
     families["oppertune_owned_partitions"].add_metric((), len(status.partitions))
     families["oppertune_topic_partitions"].add_metric((), status.total_partitions)
+
+
+def _of_learners(families: dict[str, Family]) -> None:
+    for algorithm, time_spent in sorted(spent().items()):
+        families["oppertune_learner_seconds_total"].add_metric((algorithm,), time_spent.seconds)
+        families["oppertune_learner_calls_total"].add_metric((algorithm,), time_spent.calls)
 
 
 def _of_partition(families: dict[str, Family], number: str, partition: PartitionStatus) -> None:

@@ -9,7 +9,7 @@ from prometheus_client.openmetrics import exposition, parser
 from prometheus_client.parser import text_string_to_metric_families
 
 from oppertune.streams.broker import BrokerSettings
-from oppertune.streams.processor import Partition, PartitionStatistics
+from oppertune.streams.processor import Partition, PartitionStatistics, learner_time
 from oppertune.streams.processor.statistics import ScopeStatistics, TunerStatistics
 from oppertune.streams.worker import PartitionStatus, WorkerSettings, WorkerStatus, metrics, partition_loop
 from oppertune.streams.worker.metrics import METRICS, registry
@@ -187,6 +187,19 @@ def test_closed_rounds_are_counted_and_metrics_that_missed_theirs_are_not() -> N
     assert missed.rounds, "it is told of, as a late one"
     counts = partition_loop._with_rounds({("b", "failed"): 2}, [*closed.rounds, *missed.rounds])
     assert counts == {("b", "failed"): 2, ("checkout", "measured"): 1}
+
+
+def test_time_in_learners_is_counted_by_algorithm_for_the_whole_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner_time, "_spent", {})
+    seconds, calls = "oppertune_learner_seconds_total", "oppertune_learner_calls_total"
+    assert not {seconds, calls} & scrape({}).keys()
+    clock = iter([1.0, 1.5, 10.0, 14.0])  # an ask of each
+    monkeypatch.setattr(learner_time, "perf_counter", lambda: next(clock))
+    for name in ("hybrid_solver", "uniform_random"):
+        running(spec(algorithm={"name": name}))
+    found = scrape({})
+    assert found[seconds] == {("hybrid_solver",): 0.5, ("uniform_random",): 4.0}
+    assert found[calls] == {("hybrid_solver",): 1, ("uniform_random",): 1}
 
 
 def test_statistics_are_gathered_less_often_where_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
