@@ -194,7 +194,7 @@ class History:
         """Whether there is a point too many: see :meth:`make_room`."""
         return len(self.mean) > self._limit
 
-    def make_room(self, correlation: Array, alike: NDArray[np.bool_]) -> None:
+    def make_room(self, correlation: NDArray[np.floating], alike: NDArray[np.bool_]) -> None:
         """Give up one point: the two most correlated of those that are alike become one, with what both are worth.
 
         Little is lost, where forgetting one would cost the model a wall of the valley that it is in. Where no two are

@@ -17,10 +17,20 @@ from rich.console import Console
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.values import Categorical
 from oppertune.streams.operate.demo import disk, load, run, workload
-from oppertune.streams.operate.demo.compare import Side, measure_side, p95_ms
+from oppertune.streams.operate.demo.compare import (
+    DEFAULTS,
+    REFERENCE,
+    TUNED,
+    Ratio,
+    Side,
+    measure_side,
+    p95_ms,
+    times_faster,
+)
 from oppertune.streams.operate.demo.comparison_table import comparison_table
 from oppertune.streams.operate.demo.disk import is_real_disk, pick_work_dir
 from oppertune.streams.operate.demo.load import RATE_PER_S, Load
+from oppertune.streams.operate.demo.progress import ContextProgress
 from oppertune.streams.operate.demo.workload import PARAMETERS, WRITE_SHARE, OrderStore, SettingRefused
 from oppertune.streams.operate.reporting.picture import (
     RoundPoint,
@@ -351,39 +361,91 @@ class TestCompare:
         assert ops_per_s == pytest.approx(200.0, rel=0.2)
         assert len(latencies_s) == pytest.approx(100, abs=20)
 
-    def test_the_fleet_measures_both_sides_in_turns_and_at_the_same_moments(self):
+    def test_the_fleet_measures_all_sides_in_turns_and_at_the_same_moments(self):
         tuned = {
             name: DECLARED | {"cache_size_kib": kib} for name, kib in (("read-heavy", 4000), ("write-heavy", 8000))
         }
         members = [FakeMember(traffic, n) for n, traffic in enumerate(("read-heavy", "write-heavy", "read-heavy"))]
-        sides = run._compare(cast("Any", members), tuned, Console(file=io.StringIO()))
+        sides = compared(members, tuned, reference=True)
         for member in members:
-            assert [o["values"] for o in member.orders] == [DECLARED, tuned[member.traffic]] * run.REPETITIONS
+            turns = [DECLARED, tuned[member.traffic], DECLARED | run.FAST]
+            assert [o["values"] for o in member.orders] == turns * run.REPETITIONS
         moments = {tuple(o["at_s"] for o in member.orders) for member in members}
         assert len(moments) == 1, "a slow disk must slow all processes' same side"
-        gaps_s = [b - a for a, b in itertools.pairwise(moments.pop())]
-        assert min(gaps_s) > run.SETTLE_S + run.MEASURE_S, "no turn reaches into the next"
+        turns_s = [b - a for a, b in itertools.pairwise(moments.pop()[:3])]
+        assert min(turns_s) > run.SETTLE_S + run.MEASURE_S, "no turn reaches into the next"
         # Members 0 and 2 together: their p95 is that of the slower one, and their operations add up.
-        defaults, best = sides["read-heavy"]
-        assert defaults.p95_ms == pytest.approx([3.0] * run.REPETITIONS)
-        assert best.p95_ms == pytest.approx([0.3] * run.REPETITIONS)
-        assert defaults.ops_per_s == best.ops_per_s == [200.0] * run.REPETITIONS
-        assert sides["write-heavy"][1].p95_ms == pytest.approx([0.2] * run.REPETITIONS)
+        of = sides["read-heavy"]
+        assert of[DEFAULTS].p95_ms == pytest.approx([3.0] * run.REPETITIONS)
+        assert of[TUNED].p95_ms == of[REFERENCE].p95_ms == pytest.approx([0.3] * run.REPETITIONS)
+        assert of[DEFAULTS].ops_per_s == of[TUNED].ops_per_s == [200.0] * run.REPETITIONS
+        assert sides["write-heavy"][TUNED].p95_ms == pytest.approx([0.2] * run.REPETITIONS)
+
+    def test_what_is_not_clear_is_measured_again_but_not_for_ever(self):
+        coin = random.Random(1)
+        members = [FakeMember("read-heavy", 0, takes_s=lambda _: coin.choice((0.001, 0.004)))]
+        compared(members, {"read-heavy": DECLARED | {"cache_size_kib": 4000}})
+        repetitions = len(members[0].orders) // 2
+        turn_s = run.SETTLE_S + run.MEASURE_S + run.SPARE_S
+        assert repetitions == run.REPETITIONS + int(run.MORE_S / (2 * turn_s))
+
+    def test_what_is_as_good_is_clear_too(self):
+        members = [FakeMember("read-heavy", 0, takes_s=lambda _: 0.001)]
+        compared(members, {"read-heavy": DECLARED | {"cache_size_kib": 4000}})
+        assert len(members[0].orders) == 2 * run.REPETITIONS
+
+
+class TestTimesFaster:
+    def test_it_compares_neighbours_in_time(self):
+        drifting = [1.0, 2.0, 4.0, 8.0, 16.0]
+        ratio = times_faster(Side(p95_ms=drifting), Side(p95_ms=[x / 3 for x in drifting]))
+        assert (ratio.low, ratio.median, ratio.high) == pytest.approx((3.0, 3.0, 3.0))
+
+    @pytest.mark.parametrize(("n", "skipped"), [(5, 0), (7, 0), (8, 1), (10, 1), (11, 2), (20, 5)])
+    def test_its_interval_holds_the_median_in_nine_of_ten_cases(self, n, skipped):
+        ratios = [float(i) for i in range(1, n + 1)]
+        ratio = times_faster(Side(p95_ms=ratios), Side(p95_ms=[1.0] * n))
+        assert (ratio.low, ratio.high) == (1 + skipped, n - skipped)
+        outside = 2 * sum(math.comb(n, k) for k in range(skipped + 1)) / 2**n
+        assert outside <= 0.1 < outside + 2 * math.comb(n, skipped + 1) / 2**n, "and in no more than it must"
+
+    def test_four_repetitions_tell_nothing(self):
+        ratio = times_faster(Side(p95_ms=[8.0] * 4), Side(p95_ms=[1.0] * 4))
+        assert (ratio.median, ratio.low, ratio.high) == (8.0, 0.0, math.inf)
+        assert not ratio.is_decided
+
+    @pytest.mark.parametrize(
+        ("low", "high", "other", "decided"),
+        [
+            (1.01, 9.0, True, True),
+            (0.2, 0.99, True, True),
+            (0.9, 1.1, False, True),
+            (0.8, 1.1, False, False),
+            (0.9, 1.2, False, False),
+        ],
+    )
+    def test_it_is_decided_where_1_is_excluded_or_all_is_as_good_as_1(self, low, high, other, decided):
+        ratio = Ratio(1.0, low, high)
+        assert (ratio.is_other_than_1, ratio.is_decided) == (other, decided)
+
+
+def compared(members, tuned, *, reference=False):
+    candidates = run._candidates(tuned, reference=reference)
+    return run._compare(cast("Any", members), candidates, Console(file=io.StringIO()))
 
 
 class FakeMember:
     """Stands in for a process of the fleet: the defaults take ``number + 1`` ms, anything else a tenth of that."""
 
-    def __init__(self, traffic, number):
+    def __init__(self, traffic, number, takes_s=None):
         self.traffic = traffic
-        self.takes_s = (number + 1) / 1000
+        self.takes_s = takes_s or (lambda values: (number + 1) / (1000 if values == DECLARED else 10_000))
         self.orders = []
         self.answers = []
 
     def tell(self, order):
         self.orders.append(order)
-        takes_s = self.takes_s if order["values"] == DECLARED else self.takes_s / 10
-        self.answers.append({"latencies_s": [takes_s] * 10, "ops_per_s": 100.0})
+        self.answers.append({"latencies_s": [self.takes_s(order["values"])] * 10, "ops_per_s": 100.0})
 
     def hear(self):
         return self.answers.pop(0)
@@ -475,12 +537,12 @@ class TestPresentation:
         assert lowest_shown([-3.0]) == -3.0
 
     def test_the_table_is_whole_at_80_columns(self):
-        text = io.StringIO()
-        slow, fast = Side([33.721, 29.14, 441.2], [1000.4]), Side([0.2331, 0.211, 12.34], [999.9])
-        Console(file=text, width=80).print(comparison_table({"write-heavy": (slow, fast)}))
-        assert "33.7 (29.1–441)" in text.getvalue()
-        assert "0.23 (0.21–12.3)" in text.getvalue()
-        assert "…" not in text.getvalue()
+        slow, fast = Side([33.721, 29.14, 441.2, 34.0, 34.0], [1000.4]), Side([0.2331, 0.211, 12.34, 0.2, 0.2], [999.9])
+        text = drawn({"write-heavy": {DEFAULTS: slow, TUNED: fast, REFERENCE: slow}}, width=80)
+        assert "34.0 (29.1–441)" in text
+        assert "0.21 (0.20–12.3)" in text
+        assert "…" not in text
+        assert max(map(len, text.splitlines())) <= 80
 
     def test_gains_are_drawn_on_a_logarithmic_scale_and_none_is_cut_off(self):
         figure = Figure()
@@ -493,20 +555,39 @@ class TestPresentation:
         assert low < min(gains)
         assert high > max(gains)
 
-    def test_the_table_tells_both_sides(self):
-        text = io.StringIO()
+    def test_the_table_tells_how_the_sides_compare(self):
+        faster, as_good, unclear = ([x] * 5 for x in (0.5, 3.9, 4.1))
+        unclear[0], unclear[1] = 1.0, 20.0
+        of = {DEFAULTS: Side([4.0, 3.9, 4.1, 4.0, 4.0], [100.0, 99.0, 101.0]), TUNED: Side(faster, [120.0])}
         results = {
-            "write-heavy": (Side([4.0, 3.0, 5.0], [100.0, 99.0, 101.0]), Side([0.5, 0.4, 0.6], [120.0])),
-            "read-heavy": (Side(), Side()),
+            "write-heavy": of,
+            "read-heavy": {DEFAULTS: of[DEFAULTS], TUNED: Side(unclear, [1.0]), REFERENCE: Side(as_good, [1.0])},
+            "silent": {DEFAULTS: Side(), TUNED: Side()},
         }
-        Console(file=text, width=120).print(comparison_table(results))
-        line = next(line for line in text.getvalue().splitlines() if "write-heavy" in line)
-        assert [cell.strip() for cell in line.strip("│").split("│")] == [
-            "write-heavy", "4.00 (3.00–5.00)", "0.50 (0.40–0.60)", "8.0×", "100", "120",
-        ]  # fmt: skip
+        lines = [x.strip("│").split("│") for x in drawn(results, width=120).splitlines() if x.startswith("│")]
+        assert [[cell.strip() for cell in line] for line in lines] == [
+            ["write-heavy", "defaults", "4.00 (3.90–4.10)", "", "100"],
+            ["", "tuned", "0.50 (0.50–0.50)", "8.0× (7.8–8.2)", "120"],
+            ["read-heavy", "defaults", "4.00 (3.90–4.10)", "", "100"],
+            ["", "tuned", "4.10 (1.00–20.0)", "1.0×, not distinguishable", "1"],
+            ["", "reference", "3.90 (3.90–3.90)", "1.0× (1.0–1.1)", "1"],
+            ["silent", "defaults", "-", "", "-"],
+            ["", "tuned", "-", "-", "-"],
+        ]
+
+    def test_when_what_the_reference_has_was_played_first(self):
+        played = [{"a": "1", "b": 2}, {"a": "2", "b": 2}, {"a": "2", "b": 3}]
+        context = ContextProgress(played=played)
+        assert [context.first_with(x) for x in ({"a": "2"}, {"a": "2", "b": 3}, {"b": 4})] == [2, 3, None]
+
+
+def drawn(results, width):
+    text = io.StringIO()
+    Console(file=text, width=width).print(comparison_table(results))
+    return text.getvalue()
 
 
 def test_a_baseline_that_was_measured_at_a_busy_start_does_not_count_alone():
     after = Side(p95_ms=[2.0, 3.0, 2.0, 4.0])
-    baseline_ms = run._baseline_ms({"read-heavy": 90.0, "write-heavy": 5.0}, {"read-heavy": (after, Side())})
+    baseline_ms = run._baseline_ms({"read-heavy": 90.0, "write-heavy": 5.0}, {"read-heavy": {DEFAULTS: after}})
     assert baseline_ms == {"read-heavy": 3.0, "write-heavy": 5.0}

@@ -16,6 +16,7 @@ def demo(
     instances: Annotated[int, typer.Option(min=2, max=32, help="app processes")] = 4,
     bootstrap: Annotated[str, typer.Option("--bootstrap", "-b", help="use this Kafka, not the embedded broker")] = "",
     picture: Annotated[Path, typer.Option(help="where to write the picture (PNG)")] = Path("out/demo.png"),
+    reference: Annotated[bool, typer.Option("--reference", help="compare with WAL, NORMAL and else defaults")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Tune a small fleet of real processes, each an order service on SQLite, while they work.
@@ -26,7 +27,12 @@ def demo(
     from ..demo import run_demo
 
     result = run_demo(
-        seconds=seconds, instances=instances, bootstrap=bootstrap, picture=picture, console=err if as_json else out
+        seconds=seconds,
+        instances=instances,
+        bootstrap=bootstrap,
+        picture=picture,
+        reference=reference,
+        console=err if as_json else out,
     )
     if as_json:
         DemoResult.model_validate(result).show()

@@ -1,10 +1,11 @@
-"""Measuring one configuration against another: the same store, the same traffic, in turns."""
+"""Measuring configurations against each other: the same store, the same traffic, in turns."""
 
 import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from ....core.errors import InvalidArgument
 from .load import Load
@@ -57,6 +58,58 @@ class Side:
     def max_ops_per_s(self) -> float:
         """The fastest repetition's operations per second; NaN without any."""
         return max(self.ops_per_s, default=math.nan)
+
+
+DEFAULTS, TUNED, REFERENCE = "defaults", "tuned", "reference"
+"""Names of the sides; the last is only there where it was asked for."""
+
+Sides: TypeAlias = dict[str, Side]
+"""What each configuration achieved in a context, in the order in which they took turns."""
+
+_CONFIDENCE = 0.9
+
+_SAME = 1.15
+"""Ratios between this and its inverse are as good as 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many times faster than another one configuration is.
+
+    Attributes:
+        median: Over the repetitions, each compared with its neighbour in time; NaN without any.
+        low, high: Bounds of its 90 % confidence interval.
+    """
+
+    median: float
+    low: float
+    high: float
+
+    @property
+    def is_other_than_1(self) -> bool:
+        """Whether the interval excludes 1."""
+        return self.low > 1 or self.high < 1
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether more repetitions would hardly tell more: the interval excludes 1, or all of it is as good as 1."""
+        return self.is_other_than_1 or (self.low >= 1 / _SAME and self.high <= _SAME)
+
+
+def times_faster(than: Side, side: Side) -> Ratio:
+    """How many times faster a side is, by the 95th percentiles of each repetition.
+
+    The interval makes no assumption on how latencies are distributed: it is made of order statistics, of which the
+    number below the median is binomial (Conover 1999, *Practical Nonparametric Statistics*, 3.2). With fewer than five
+    repetitions there is none of 90 %, and it is without bounds.
+    """
+    ratios = sorted(a / b for a, b in zip(than.p95_ms, side.p95_ms, strict=True) if b > 0)
+    n = len(ratios)
+    skipped = -1  # of the smallest and the largest each
+    while sum(math.comb(n, k) for k in range(skipped + 2)) * 2 <= (1 - _CONFIDENCE) * 2**n:
+        skipped += 1
+    low, high = (ratios[skipped], ratios[n - 1 - skipped]) if skipped >= 0 else (0.0, math.inf)
+    return Ratio(_median(ratios), low, high)
 
 
 def _median(numbers: Sequence[float]) -> float:

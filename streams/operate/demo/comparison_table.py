@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
-from .compare import Side
+from .compare import DEFAULTS, Side, Sides, times_faster
 
 
 def _latency(side: Side) -> str:
@@ -23,38 +23,38 @@ def _throughput(side: Side) -> str:
     return f"{side.median_ops_per_s:.0f}" if side.ops_per_s else "-"
 
 
-def _times_faster(defaults: Side, tuned: Side) -> str:
-    before_ms, after_ms = defaults.median_p95_ms, tuned.median_p95_ms
-    if math.isnan(before_ms) or math.isnan(after_ms) or after_ms <= 0:
+def _times_faster(defaults: Side, side: Side) -> str:
+    ratio = times_faster(defaults, side)
+    if math.isnan(ratio.median):
         return "-"
-    times = f"{before_ms / after_ms:.1f}×"
-    # Where the ranges overlap, the repetitions do not bear the difference out: no colour for it.
-    if tuned.max_p95_ms < defaults.min_p95_ms:
-        return f"[bold green]{times}[/]"
-    return f"[bold red]{times}[/]" if tuned.min_p95_ms > defaults.max_p95_ms else times
+    if not ratio.is_decided:
+        return f"{ratio.median:.1f}×, not distinguishable"
+    times = f"{ratio.median:.1f}× ({ratio.low:.1f}–{ratio.high:.1f})"
+    if not ratio.is_other_than_1:
+        return times
+    return f"[bold {'green' if ratio.median > 1 else 'red'}]{times}[/]"
 
 
-def comparison_table(results: Mapping[str, tuple[Side, Side]]) -> Table:
-    """Declared defaults against tuned, a line per context.
+def comparison_table(results: Mapping[str, Sides]) -> Table:
+    """Declared defaults against the other configurations, a line for each of them in each context.
 
     Args:
-        results: By context: the side with the defaults, and the side with the tuned values.
+        results: By context: the sides by name, that with the defaults first.
 
     Returns:
-        Medians over the repetitions, with the smallest and largest of the latencies in brackets. The ratio is coloured
-        where the two ranges do not overlap.
+        Medians over the repetitions: of the 95th percentiles of latency with the smallest and the largest, and of how
+        many times faster than the defaults, with the 90 % confidence interval, where that says which is faster, or that
+        neither is.
     """
-    table = Table(title="95th percentile of latency in ms, median (min–max) of the repetitions", pad_edge=False)
+    table = Table(title="95th percentile of latency in ms: median (min–max) of the repetitions", pad_edge=False)
     table.add_column("context", no_wrap=True)
-    for title in ("defaults", "tuned", "times\nfaster", "ops/s\ndefaults", "ops/s\ntuned"):
+    table.add_column("values", no_wrap=True)
+    for title in ("p95, ms", "times faster (90 %)", "ops/s"):
         table.add_column(title, justify="right", no_wrap=True)
-    for context, (defaults, tuned) in results.items():
-        table.add_row(
-            context,
-            _latency(defaults),
-            _latency(tuned),
-            _times_faster(defaults, tuned),
-            _throughput(defaults),
-            _throughput(tuned),
-        )
+    for context, sides in results.items():
+        for name, side in sides.items():
+            first = name == DEFAULTS
+            faster = "" if first else _times_faster(sides[DEFAULTS], side)
+            table.add_row(context if first else "", name, _latency(side), faster, _throughput(side))
+        table.add_section()
     return table

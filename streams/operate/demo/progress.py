@@ -1,5 +1,6 @@
 """What the demo shows while it tunes: rounds as they close, per context."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, TopicPartition
@@ -36,8 +37,13 @@ class ContextProgress:
     """One context's rounds so far."""
 
     points: list[RoundPoint] = field(default_factory=list)
-    incumbent: dict[str, str | int | float] | None = None
+    played: list[Mapping[str, object]] = field(default_factory=list)
     incumbent_p95_ms: float | None = None
+
+    def first_with(self, values: Mapping[str, object]) -> int | None:
+        """Of all rounds, counted from 1, the first that played these values; None where none did."""
+        numbers = (n for n, played in enumerate(self.played, 1) if values.items() <= played.items())
+        return next(numbers, None)
 
 
 @dataclass(slots=True)
@@ -67,6 +73,7 @@ class DemoProgress:
             p95_ms=measured.p95 if measured is not None else None,
         )
         context.points.append(point)
+        context.played.append(record.values or {})
         if record.kind == "baseline":
             context.incumbent_p95_ms = point.p95_ms
 

@@ -3,7 +3,7 @@
 1. A broker: the embedded one, or the Kafka that was named.
 2. A worker, and the spec.
 3. A fleet; it is tuned while it works, for the time that was asked for.
-4. Declared defaults against the incumbent, by the whole fleet in turns, several times.
+4. Declared defaults against the incumbent, by the whole fleet in turns, until it is clear which is faster.
 """
 
 import shutil
@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from ..exit_codes import ExitCode
 from ..reporting.picture import RoundPoint, reward_picture
 from ..steering.send import new_command, send
 from ..steering.verbs import VERBS
-from .compare import Side
+from .compare import DEFAULTS, REFERENCE, TUNED, Side, Sides, times_faster
 from .comparison_table import comparison_table
 from .disk import pick_work_dir
 from .processes import Member, fleet, worker
@@ -47,12 +47,20 @@ REPETITIONS = 5
 SETTLE_S = 0.3
 MEASURE_S = 1.0
 SPARE_S = 0.3
-"""Side by side: each repetition measures both configurations, in turns, so that a slow disk slows both."""
+"""Side by side: each repetition measures all configurations, in turns, so that a slow disk slows all."""
+
+MORE_S = 20.0
+"""How much longer than for its repetitions the comparison may last, until it says which is faster."""
+
+FAST = {"journal_mode": "WAL", "synchronous": "NORMAL"}
+"""The reference: what people change first in SQLite, with all else as declared."""
 
 WORKER_START_S = 60.0
 
 
-def run_demo(*, seconds: float, instances: int, bootstrap: str, picture: Path, console: Console) -> dict[str, Any]:
+def run_demo(
+    *, seconds: float, instances: int, bootstrap: str, picture: Path, reference: bool, console: Console
+) -> dict[str, Any]:
     """Run the demo.
 
     Args:
@@ -60,6 +68,7 @@ def run_demo(*, seconds: float, instances: int, bootstrap: str, picture: Path, c
         instances: Processes in the fleet.
         bootstrap: Addresses of a real Kafka; empty for the embedded broker.
         picture: Where to write the picture.
+        reference: Whether to compare with :data:`FAST`, too.
         console: Where to show progress and results.
 
     Returns:
@@ -79,7 +88,7 @@ def run_demo(*, seconds: float, instances: int, bootstrap: str, picture: Path, c
                     _apply(settings, statistics.geometric_mean(defaults_ms.values()))
                 progress = _tune(settings, members, seconds, console)
                 incumbents = _incumbents(settings)
-                sides = _compare(members, incumbents, console)
+                sides = _compare(members, _candidates(incumbents, reference=reference), console)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     baseline_ms = _baseline_ms(defaults_ms, sides)
@@ -133,14 +142,14 @@ def _defaults_ms(members: list[Member]) -> dict[str, float]:
     return {traffic: statistics.geometric_mean(p95_ms) for traffic, p95_ms in measured.items()}
 
 
-def _baseline_ms(before: Mapping[str, float], sides: Mapping[str, tuple[Side, Side]]) -> dict[str, float]:
+def _baseline_ms(before: Mapping[str, float], sides: Mapping[str, Sides]) -> dict[str, float]:
     """What the declared values come to in each context: the median of what was measured before tuning and after.
 
     A machine that was busy at the start, with the fleet's own start if nothing else, would make all that follows look
     many times faster than it is.
     """
     return {
-        traffic: statistics.median([p95_ms, *(sides[traffic][0].p95_ms if traffic in sides else ())])
+        traffic: statistics.median([p95_ms, *(sides[traffic][DEFAULTS].p95_ms if traffic in sides else ())])
         for traffic, p95_ms in before.items()
     }
 
@@ -186,59 +195,96 @@ def _incumbents(settings: BrokerSettings) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _compare(
-    members: list[Member], incumbents: dict[str, dict[str, Any]], console: Console
-) -> dict[str, tuple[Side, Side]]:
-    """The fleet runs the defaults and the incumbents in turns; all its processes change at the same moment."""
+def _candidates(incumbents: Mapping[str, dict[str, Any]], *, reference: bool) -> dict[str, dict[str, dict[str, Any]]]:
+    """The configurations that take turns, by context and name."""
     defaults = {p.name: p.val for p in PARAMETERS}
-    sides = {traffic: (Side(), Side()) for traffic in incumbents}
-    turns = [which for _ in range(REPETITIONS) for which in (0, 1)]
-    first_s = time.time() + 1.5
-    with console.status(f"measuring defaults against tuned, side by side, {REPETITIONS} times"):
-        for turn, which in enumerate(turns):
-            at_s = first_s + turn * (SETTLE_S + MEASURE_S + SPARE_S)
-            for member in members:
-                values = incumbents[member.traffic] if which else defaults
-                member.tell(
-                    {"do": "compare", "values": values, "at_s": at_s, "settle_s": SETTLE_S, "measure_s": MEASURE_S}
-                )
-        for which in turns:
-            together: dict[str, tuple[list[float], float]] = {traffic: ([], 0.0) for traffic in sides}
-            for member in members:
-                answer = member.hear()
-                latencies_s, ops_per_s = together[member.traffic]
-                together[member.traffic] = (latencies_s + answer["latencies_s"], ops_per_s + answer["ops_per_s"])
-            for traffic, (latencies_s, ops_per_s) in together.items():
-                sides[traffic][which].add(latencies_s, ops_per_s)
+    also = {REFERENCE: {**defaults, **FAST}} if reference else {}
+    return {traffic: {DEFAULTS: defaults, TUNED: tuned, **also} for traffic, tuned in incumbents.items()}
+
+
+def _compare(
+    members: list[Member], candidates: Mapping[str, Mapping[str, dict[str, Any]]], console: Console
+) -> dict[str, Sides]:
+    """The fleet runs all configurations in turns, until it is clear how the tuned ones compare with the defaults."""
+    sides = {traffic: {name: Side() for name in of} for traffic, of in candidates.items()}
+    turn_s = SETTLE_S + MEASURE_S + SPARE_S
+    repetition_s = turn_s * max(map(len, candidates.values()), default=0)
+    with console.status(f"measuring defaults against tuned, side by side, at least {REPETITIONS} times"):
+        most = REPETITIONS + int(MORE_S / repetition_s) if repetition_s else 0
+        for done in range(most):
+            if done >= REPETITIONS and all(times_faster(of[DEFAULTS], of[TUNED]).is_decided for of in sides.values()):
+                break
+            _take_turns(members, candidates, sides, turn_s)
     return sides
+
+
+def _take_turns(
+    members: list[Member],
+    candidates: Mapping[str, Mapping[str, dict[str, Any]]],
+    sides: Mapping[str, Sides],
+    turn_s: float,
+) -> None:
+    """Measure each configuration once; all processes change at the same moment."""
+    first_s = time.time() + SPARE_S
+    for member in members:
+        for turn, values in enumerate(candidates[member.traffic].values()):
+            at_s = first_s + turn * turn_s
+            member.tell({"do": "compare", "values": values, "at_s": at_s, "settle_s": SETTLE_S, "measure_s": MEASURE_S})
+    together = {traffic: {name: _Measured() for name in of} for traffic, of in sides.items()}
+    for member in members:
+        for measured in together[member.traffic].values():
+            answer = member.hear()
+            measured.latencies_s += answer["latencies_s"]
+            measured.ops_per_s += answer["ops_per_s"]
+    for traffic, of in sides.items():
+        for name, side in of.items():
+            side.add(together[traffic][name].latencies_s, together[traffic][name].ops_per_s)
+
+
+@dataclass(slots=True)
+class _Measured:
+    """What all processes of a context measured in one turn."""
+
+    latencies_s: list[float] = field(default_factory=list)
+    ops_per_s: float = 0.0
 
 
 def _result(
     progress: DemoProgress,
-    incumbents: dict[str, dict[str, Any]],
-    sides: dict[str, tuple[Side, Side]],
+    incumbents: Mapping[str, dict[str, Any]],
+    sides: Mapping[str, Sides],
     picture: Path,
 ) -> dict[str, Any]:
     contexts = {}
-    for traffic, (default, tuned) in sides.items():
-        contexts[traffic] = {
-            "default_p95_ms": round(default.median_p95_ms, 4),
-            "tuned_p95_ms": round(tuned.median_p95_ms, 4),
-            "default_p95_ms_all": [round(x, 4) for x in default.p95_ms],
-            "tuned_p95_ms_all": [round(x, 4) for x in tuned.p95_ms],
-            "default_ops_per_s": round(statistics.median(default.ops_per_s), 1),
-            "tuned_ops_per_s": round(statistics.median(tuned.ops_per_s), 1),
-            "rounds": len(progress.contexts[traffic].points) if traffic in progress.contexts else 0,
-            "tuned": incumbents[traffic],
-        }
+    for traffic, of in sides.items():
+        context: dict[str, Any] = {}
+        for name, side in of.items():
+            context[f"{name.removesuffix('s')}_p95_ms"] = round(side.median_p95_ms, 4)
+            context[f"{name.removesuffix('s')}_p95_ms_all"] = [round(x, 4) for x in side.p95_ms]
+            context[f"{name.removesuffix('s')}_ops_per_s"] = round(side.median_ops_per_s, 1)
+        faster = times_faster(of[DEFAULTS], of[TUNED])
+        context["times_faster"] = round(faster.median, 3)
+        context["times_faster_90"] = [round(x, 3) for x in (faster.low, faster.high)]
+        context["distinguishable"] = faster.is_decided
+        shown = progress.contexts.get(traffic)
+        context["rounds"] = len(shown.points) if shown is not None else 0
+        context["tuned"] = incumbents[traffic]
+        if REFERENCE in of:
+            declared = {p.name: p.val for p in PARAMETERS if p.name == "rows_per_transaction"}
+            context["reference_first_round"] = shown.first_with({**declared, **FAST}) if shown is not None else None
+        contexts[traffic] = context
     return {"rounds": progress.rounds, "contexts": contexts, "picture": str(picture.resolve())}
 
 
-def _show(result: dict[str, Any], sides: dict[str, tuple[Side, Side]], console: Console) -> None:
+def _show(result: Mapping[str, Any], sides: Mapping[str, Sides], console: Console) -> None:
     console.print(comparison_table(sides))
     defaults = {p.name: p.val for p in PARAMETERS}
     for traffic, context in result["contexts"].items():
         changed = [f"{n}: {defaults[n]} → {v}" for n, v in context["tuned"].items() if v != defaults[n]]
         console.print(f"{traffic}, {context['rounds']} rounds: {', '.join(changed) or 'the defaults stayed'}")
+        if "reference_first_round" in context:
+            first = context["reference_first_round"]
+            when = f"first in round {first}" if first else "in no round"
+            console.print(f"  WAL with NORMAL and one row a transaction were played {when}")
     console.print("synchronous=NORMAL with WAL may lose the last commits on power loss, and never corrupts the file")
     console.print(f"picture: {result['picture']}", soft_wrap=True)
