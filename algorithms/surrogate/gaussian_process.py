@@ -113,39 +113,48 @@ class Hyperparameters:
         A step goes where the gradient pointed when the one before it had ended, and ends with the gradient where it
         came to. So the solution there is known when the last has ended.
         """
+        apart = data.points.apart()
         for _ in range(steps - 1):
-            self._step(data)
-        return self._step(data)
+            self._step(data, apart)
+        return self._step(data, apart)
 
-    def _step(self, data: Data) -> "Solution":
+    def _step(self, data: Data, apart: Floats) -> "Solution":
         moved = self.theta + np.sign(self._gradient) * self._steps
-        self.theta = np.clip(moved, self.prior - _FARTHEST, self.prior + _FARTHEST)
-        gradient, solution = self.gradient(data)
+        self.theta = np.minimum(np.maximum(moved, self.prior - _FARTHEST), self.prior + _FARTHEST)
+        gradient, solution = self.gradient(data, apart)
         turned = gradient * self._gradient
         factor = np.where(turned > 0, _RPROP_FASTER, np.where(turned < 0, _RPROP_SLOWER, 1.0))
-        self._steps = np.clip(self._steps * factor, _RPROP_SMALLEST, _RPROP_LARGEST)
+        self._steps = np.minimum(np.maximum(self._steps * factor, _RPROP_SMALLEST), _RPROP_LARGEST)
         self._gradient = np.where(turned < 0, 0.0, gradient)
         return solution
 
-    def gradient(self, data: Data) -> tuple[Array, "Solution"]:
-        """Gradient of the log posterior of θ, Σ H ∘ ∂K/∂θ with H = (α αᵀ - K⁻¹) / 2 (eq. 5.9 there), and α's solution.
+    def gradient(self, data: Data, apart: Floats) -> tuple[Array, "Solution"]:
+        """Gradient of the log posterior of θ: Σ H ∘ ∂K/∂θ with H = (α αᵀ - K⁻¹) / 2 (eq. 5.9 there).
+
+        Args:
+            data: What was measured.
+            apart: ``data.points.apart()``.
 
         Returns:
-            Shape (D + 3,), and the solution at θ.
+            The gradient, shape (D + 3,), and the solution at θ.
         """
         a, s2, noise, points = self._rough_share, self.variance, self.noise, data.points
-        smooth, rough, slope = _decayed(*self._weighted(points, points))
+        smooth, rough, slope = _decayed(*self._weighted(points, points, apart))
         k = self._mixed(smooth, rough)
         solution = Solution.of(k, noise / data.n, data.z)
-        h = 0.5 * (np.outer(solution.alpha, solution.alpha) - solution.root.T @ solution.root)
-        half = h.astype(np.float32)
+        root, alpha = solution.root.astype(np.float32), solution.alpha.astype(np.float32)
+        h = root.T @ root
+        np.subtract(np.outer(alpha, alpha), h, out=h)
+        h *= np.float32(0.5)
         w = np.exp(self.theta[:-3])
-        by_square, by_distance = _moments(points, half * slope, half * rough)
+        slope *= h
+        by_square, by_distance = _moments(points, apart, slope, h * rough)
         gradient = np.empty_like(self.theta)
         gradient[:-3] = -s2 * ((1 - a) * w * by_square + 0.5 * a * np.sqrt(w) * by_distance)
-        gradient[-3] = s2 * a * (1 - a) * float(np.vdot(half, rough - smooth))
-        gradient[-2] = float(np.vdot(half, k))
-        by_noise = float((np.diagonal(h) / data.n).sum()) - 0.5 * data.repeats / noise + 0.5 * data.squares / noise**2
+        gradient[-3] = s2 * a * (1 - a) * float(np.vdot(h, np.subtract(rough, smooth, out=rough)))
+        gradient[-2] = float(np.vdot(h, k))
+        own = 0.5 * float(((solution.alpha**2 - np.einsum("ij,ij->j", solution.root, solution.root)) / data.n).sum())
+        by_noise = own - 0.5 * data.repeats / noise + 0.5 * data.squares / noise**2
         gradient[-1] = (noise - _JITTER) * by_noise
         gradient -= (self.theta - self.prior) / self._spread**2
         return gradient, solution
@@ -161,16 +170,21 @@ class Hyperparameters:
         k += rough * np.float32(s2 * a)
         return k
 
-    def _weighted(self, points: Points, others: Points) -> tuple[Floats, Floats]:
+    def _weighted(self, points: Points, others: Points, apart: Floats | None = None) -> tuple[Floats, Floats]:
         """Of each point and each other Σ w_d δ_d² and Σ √w_d δ_d, shape (n, m) each.
 
         Matrix products do most of it: of numbers, (x - y)² = x² - 2 x y + y²; categories are equal where the product of
         their indicators is 1.
+
+        Args:
+            points: n points.
+            others: m others.
+            apart: ``points.apart()``, where the others are the same points and it is known.
         """
         axes, x, y = points.axes, points.numbers, others.numbers
         w = np.exp(self.theta[:-3]).astype(np.float32)
         root = np.sqrt(w)
-        v, u = w[axes.numeric], w[axes.of_indicators]
+        v, u, numeric = w[axes.numeric], w[axes.of_indicators], root[axes.numeric]
         left = np.concatenate([x * (-2 * v), points.indicators * -u], axis=1)
         squares: Floats = left @ np.concatenate([y, others.indicators], axis=1).T
         squares += ((x * x) @ v + w[axes.categorical].sum())[:, None]
@@ -178,8 +192,11 @@ class Hyperparameters:
         np.abs(squares, out=squares)  # below 0 by rounding
         distances: Floats = (points.indicators * -root[axes.of_indicators]) @ others.indicators.T
         distances += root[axes.categorical].sum()
+        if apart is not None:
+            distances += (numeric @ apart).reshape(distances.shape)
+            return squares, distances
         one = np.empty_like(distances)
-        for a, b in zip((x * root[axes.numeric]).T, np.ascontiguousarray(y.T) * root[axes.numeric, None], strict=True):
+        for a, b in zip((x * numeric).T, np.ascontiguousarray(y.T) * numeric[:, None], strict=True):
             np.subtract(a[:, None], b, out=one)
             distances += np.abs(one, out=one)
         return squares, distances
@@ -276,13 +293,14 @@ class Posterior:
         return float(self._root[:, i] @ self._root[:, i])
 
 
-def _moments(points: Points, smooth: Floats, rough: Floats) -> tuple[Array, Array]:
+def _moments(points: Points, apart: Floats, smooth: Floats, rough: Floats) -> tuple[Array, Array]:
     """Of each coordinate d Σ_ij G_ij δ_d² and Σ_ij R_ij δ_d over all pairs of points, for symmetric G and R.
 
     Squares by products: Σ G_ij (x_i - x_j)² = 2 (Σ_i x_i² Σ_j G_ij - xᵀ G x); categories by their indicators likewise.
 
     Args:
         points: N points.
+        apart: ``points.apart()``.
         smooth: G, shape (N, N).
         rough: R, likewise.
 
@@ -292,10 +310,7 @@ def _moments(points: Points, smooth: Floats, rough: Floats) -> tuple[Array, Arra
     axes, x, indicators = points.axes, points.numbers, points.indicators
     of_squares, of_distances = np.zeros(len(axes.categorical)), np.zeros(len(axes.categorical))
     of_squares[axes.numeric] = 2 * (smooth.sum(axis=1) @ (x * x) - (x * (smooth @ x)).sum(axis=0))
-    one = np.empty_like(rough)
-    for d, column in zip(axes.numeric.tolist(), np.ascontiguousarray(x.T), strict=True):
-        np.subtract(column[:, None], column, out=one)
-        of_distances[d] = np.vdot(rough, np.abs(one, out=one))
+    of_distances[axes.numeric] = apart @ rough.ravel()
     for found, weights in ((of_squares, smooth), (of_distances, rough)):
         found[axes.categorical] = weights.sum()
         np.subtract.at(found, axes.of_indicators, (indicators * (weights @ indicators)).sum(axis=0))

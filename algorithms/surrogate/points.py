@@ -59,3 +59,9 @@ class Points(NamedTuple):
         numbers = coordinates[:, axes.numeric].astype(np.float32)
         indicators = (coordinates[:, axes.of_indicators] == axes.category).astype(np.float32)
         return cls(axes, numbers, indicators)
+
+    def apart(self) -> Floats32:
+        """|x - y| of each number of each pair of points, shape (D - C, n n)."""
+        x = np.ascontiguousarray(self.numbers.T)
+        apart = x[:, :, None] - x[:, None, :]
+        return np.abs(apart, out=apart).reshape(len(x), len(self.numbers) ** 2)

@@ -518,7 +518,7 @@ def log_posterior(hyper, data):
 def test_the_gradient_of_the_posterior_is_its_derivative():
     hyper, data = Hyperparameters(3), some_data()
     hyper.theta = hyper.theta + np.linspace(-0.5, 0.5, 6)
-    gradient, _ = hyper.gradient(data)
+    gradient, _ = hyper.gradient(data, data.points.apart())
     start, step = hyper.theta.copy(), 1e-6
     for i in range(6):
         values = []
