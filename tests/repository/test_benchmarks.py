@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from oppertune.core.values import Categorical, Integer, ParameterValue, Real
 
@@ -28,13 +30,14 @@ def benchmark(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(name, os.environ.get(name, "1"))  # regret.py sets them for its processes
     yield import_module
-    for name in ("pages", "problems", "regret", "tails", "made_up"):
+    for name in ("pages", "problems", "regret", "tails", "made_up", "options", "stream"):
         sys.modules.pop(name, None)
 
 
-def run(script, *options):
+def run(script, *options, **environment):
     command = [sys.executable, BENCHMARKS / script, "--quick", "--json", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     return done, json.loads(done.stdout.splitlines()[-1])
 
 
@@ -45,10 +48,15 @@ def written():
 # ---- they run -------------------------------------------------------------------------------------------------------
 
 
+def test_every_benchmark_is_run_here_and_has_a_page():
+    programs = {path.stem for path in BENCHMARKS.glob("*.py") if '__name__ == "__main__"' in path.read_text()}
+    assert programs == set(re.findall(r' = run\("(\w+)\.py"', Path(__file__).read_text()))
+    assert programs == {page.stem for page in PAGES.glob("*.md")}
+
+
 def test_latency_measures_every_row():
     before = written()
-    done, found = run("latency.py")
-    assert done.returncode == 0, done.stderr
+    _, found = run("latency.py")
     assert not found["stopped"]
     not_run = {row["name"] for row in found["rows"] if "us" not in row}
     assert not_run == {"exponential_weights K=4^10"}, "the original could not either"
@@ -59,7 +67,6 @@ def test_latency_measures_every_row():
 def test_regret_plays_every_competitor_under_every_condition(benchmark):
     before = written()
     done, found = run("regret.py")
-    assert done.returncode == 0, done.stdout + done.stderr
     assert not found["stopped"]
     assert found["failed"] == {}
     played = {name.split(" | ")[0] for name in found["mean_regret"]}
@@ -72,7 +79,6 @@ def test_regret_plays_every_competitor_under_every_condition(benchmark):
 def test_tails_plays_every_learner_and_both_kinds_of_contexts(benchmark):
     before = written()
     done, found = run("tails.py", "--processes", "2")
-    assert done.returncode == 0, done.stdout + done.stderr
     assert {row["learner"] for row in found["rows"]} == set(benchmark("tails").LEARNERS)
     assert len(found["contexts"]) == 4
     assert "| needle |" in done.stdout
@@ -82,9 +88,50 @@ def test_tails_plays_every_learner_and_both_kinds_of_contexts(benchmark):
 
 def test_made_up_systems_are_played_by_every_learner(benchmark):
     before = written()
-    done, found = run("made_up.py")
-    assert done.returncode == 0, done.stdout + done.stderr
+    _, found = run("made_up.py")
     assert {row["learner"] for row in found["rows"]} == set(benchmark("made_up").LEARNERS)
+    assert written() == before
+
+
+def test_options_plays_every_row(benchmark):
+    before = written()
+    done, found = run("options.py")
+    rows = benchmark("options").rows()
+    assert [(row["algorithm"], row["options"]) for row in found["rows"]] == [(r.algorithm, r.label) for r in rows]
+    assert all(0 <= row["all"] <= 1 for row in found["rows"])
+    assert f"| {rows[-1].name} | {rows[-1].algorithm} | {rows[-1].label} |" in done.stdout
+    assert written() == before
+
+
+def test_client_measures_every_row():
+    before = written()
+    done, found = run("client.py")
+    head, _, *rows = done.stdout.splitlines()[:-1]
+    assert head == "| what | cost |"
+    assert len(rows) == len(found)
+    assert found.pop("import_threads") >= 0, "numpy has none on a single core"
+    assert min(found.values()) > 0
+    assert found["python_threads"] == 1, "all that talks to Kafka is on one thread"
+    assert written() == before
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.timeout(180)  # a deadline for a busy machine: workers are started four times
+def test_stream_measures_every_learner_and_plain_faust(benchmark, kafka):
+    before = written()
+    done, found = run("stream.py", OPPERTUNE_TEST_BOOTSTRAP=kafka)
+    stream = benchmark("stream")
+    assert [row["learner"] for row in found["rows"]] == list(stream.LEARNERS)
+    for row in found["rows"]:
+        assert (row["events"], row["rounds"]) == (stream.QUICK.events, stream.QUICK.rounds)
+        assert row["times_faust"] == pytest.approx(row["events_per_s"] / found["faust_events_per_s"])
+        assert row["cpu_s_per_100k_events"] > 0
+        assert 0 < row["latency_p50_ms"] <= row["latency_p90_ms"] <= row["latency_p99_ms"] <= row["latency_max_ms"]
+        assert f"| {row['learner']} | " in done.stdout
+    assert "| plain Faust | " in done.stdout
+    there = AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics
+    assert [topic for topic in there if "idiom" in topic] == [], "what was made on someone's Kafka is deleted"
     assert written() == before
 
 
