@@ -63,7 +63,7 @@ class ContextSpec(Handwritten):
     features: Annotated[list[Feature], Field(max_length=20)] = Field(
         [], description="what makes a difference; none: the whole fleet shares one configuration"
     )
-    learner: Literal["per_context", "shared"] = Field(
-        "per_context", description="each context has a learner of its own, or all share one"
+    learner: Literal["auto", "per_context", "shared"] = Field(
+        "auto", description="each context has a learner of its own, or all share one; auto: as docs/concepts.md says"
     )
     max_contexts: Annotated[int, Field(ge=1, le=1000)] = Field(64, description="events of further ones are refused")

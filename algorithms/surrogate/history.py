@@ -46,22 +46,28 @@ class Scaled(NamedTuple):
     Attributes:
         z: Mean of each configuration, about 0 with variance 1, shape (N,).
         squares: Sum of the squares about the means, of the same scale.
-        median, unit: A reward r was put at x = (r - median) / unit, and at -log(1 - x) where that is below 0.
+        levels: Median reward of each context.
+        unit: A reward r was put at x = (r - level) / unit, and at -log(1 - x) where that is below 0.
         mean, deviation: Then it was standardised by these. No deviation where all are equal.
     """
 
     z: Array
     squares: float
-    median: float
+    levels: Mapping[tuple[str | float, ...], float]
     unit: float
     mean: float
     deviation: float
 
-    def of(self, reward: float) -> float:
-        """Where another reward would stand among these; where all of them are equal, any other is beyond measure."""
+    def of(self, reward: float, context: Sequence[str | float]) -> float:
+        """Where another reward would stand among these; where all of them are equal, any other is beyond measure.
+
+        Raises:
+            KeyError: Nothing of the context was rewarded.
+        """
+        above = reward - self.levels[tuple(context)]
         if not self.deviation:
-            return 0.0 if reward == self.median else math.copysign(math.inf, reward - self.median)
-        x = (reward - self.median) / self.unit
+            return 0.0 if above == 0 else math.copysign(math.inf, above)
+        x = above / self.unit
         return ((-math.log1p(-x) if x < 0 else x) - self.mean) / self.deviation
 
 
@@ -139,12 +145,14 @@ class History:
         leave no difference between good and best. So what is below the median by x, in units of how far the better half
         is above it, counts as log(1 + x) (in the spirit of the half-rank warping of Vizier, Song et al. 2024,
         arXiv:2408.11527, which orders them only). Better rewards stay as they are.
+
+        The median is that of the own context: what is cheap in one and dear in another would else hide what the
+        configurations do.
         """
-        median = float(np.median(self.mean))
-        above = self.mean - median
+        levels, above = self._levels()
         largest = float(np.abs(above).max())
         if largest <= _SMALLEST:
-            return Scaled(np.zeros_like(self.mean), 0.0, median, 0.0, 0.0, 0.0)
+            return Scaled(np.zeros_like(self.mean), 0.0, levels, 0.0, 0.0, 0.0)
         above = above / largest
         better = above[above > _SMALLEST]
         top = float(better.max(initial=0.0))
@@ -156,7 +164,17 @@ class History:
         slope = 1 / ((1 + bad) * unit * deviation * largest)
         squares = float(((np.sqrt(np.minimum(self._squares, LARGEST**2)) * slope) ** 2).sum())
         mean = float(warped.mean())
-        return Scaled((warped - mean) / deviation, squares, median, unit * largest, mean, deviation)
+        return Scaled((warped - mean) / deviation, squares, levels, unit * largest, mean, deviation)
+
+    def _levels(self) -> tuple[dict[tuple[str | float, ...], float], Array]:
+        """Median reward of each context, and how far above that of its own each configuration is, shape (N,)."""
+        contexts = [tuple(context) for context in self.contexts]
+        levels, above = {}, np.empty_like(self.mean)
+        for context in dict.fromkeys(contexts):
+            of = np.array([other == context for other in contexts], dtype=bool)
+            levels[context] = float(np.median(self.mean[of]))
+            above[of] = self.mean[of] - levels[context]
+        return levels, above
 
     def get_state(self) -> JsonDict:
         """All of it; points in one list."""

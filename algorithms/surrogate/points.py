@@ -63,5 +63,6 @@ class Points(NamedTuple):
     def apart(self) -> Floats32:
         """|x - y| of each number of each pair of points, shape (D - C, n n)."""
         x = np.ascontiguousarray(self.numbers.T)
-        apart = x[:, :, None] - x[:, None, :]
-        return np.abs(apart, out=apart).reshape(len(x), len(self.numbers) ** 2)
+        apart: Floats32 = x[:, :, None] - x[:, None, :]
+        np.abs(apart, out=apart)
+        return apart.reshape(len(x), len(self.numbers) ** 2)

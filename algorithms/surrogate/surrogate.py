@@ -49,7 +49,7 @@ _FIT_STEPS, _FIT_BUDGET, _FIT_REPEAT = 5, 200, 0.25
 each costs their number squared. A repeat says little of them, and gets a quarter."""
 
 _MODELLED = 10
-"""Different configurations before the model's expectations are worth a doubt in the world."""
+"""Different configurations of a context before the model's expectations are worth a doubt in the world."""
 
 _LEAST_SPREAD = 0.3
 """Standard deviation of the expectations themselves, of rewards scaled to 1: where there is no noise, the model is now
@@ -231,7 +231,7 @@ class Surrogate(Algorithm):
             reward: The reward.
         """
         history = self._history
-        if len(history) < _MODELLED:
+        if np.count_nonzero(self._of(context)) < _MODELLED:
             return 0.0
         if i is not None:
             known = self._known()
@@ -240,12 +240,12 @@ class Surrogate(Algorithm):
             means, deviations = self._known().mean_and_deviation(self._points(point[None], [context]))
             mean, deviation = float(means[0]), float(deviations[0])
         spread = math.sqrt(deviation**2 + self._hyper.noise + _LEAST_SPREAD**2)
-        return (history.scaled().of(reward) - mean) / spread
+        return (history.scaled().of(reward, context) - mean) / spread
 
     def _next(self, context: list[Feature]) -> Array:
         """The point to play next."""
         rewarded, asked = len(self._history), len(self._history) + len(self._open)
-        if asked == 0:
+        if not self._of(context).any() and self._open_in(context) == 0:
             return self._space.declared
         if rewarded < _DESIGN <= asked:
             anywhere: Array = self._space.random(self._rng, 1)[0]
@@ -269,6 +269,10 @@ class Surrogate(Algorithm):
         """Which of the rewarded points are a context's, shape (N,)."""
         return np.array([other == context for other in self._history.contexts], dtype=bool)
 
+    def _open_in(self, context: list[Feature]) -> int:
+        """How many requests are open in a context."""
+        return sum(other == context for _, other in self._open.values())
+
     def _upper_bound(self, known: Posterior, context: list[Feature]) -> Callable[[Array], Array]:
         """What gives mean + b sd of points in a context, open requests answered as ``known`` expects."""
         history, posterior = self._history, known
@@ -280,7 +284,7 @@ class Surrogate(Algorithm):
             z, n = np.append(history.scaled().z, expected), np.append(history.n, np.ones(len(newest)))
             solution = Solution.of(self._hyper.kernel(points, points), self._hyper.noise / n, z)
             posterior = Posterior(self._hyper, points, solution, z, n)
-        late = max(0, len(self._open) - self.units + 1)
+        late = max(0, self._open_in(context) - self.units + 1)
         here = history.n[self._of(context)]
         b = self.exploration * optimism(
             self._hyper.noise, float(here.sum()), max(len(here), 1), self._in_vain, self._repeated, late

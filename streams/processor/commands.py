@@ -67,7 +67,7 @@ def _remember(tuner: Tuner, command: Command, changes: Changes) -> None:
 def _apply(tuner: Tuner, command: Command, offset: int, changes: Changes) -> Tuner:
     """Another spec begins anew; the same one changes nothing."""
     spec = _spec_of(command)
-    if spec == tuner.spec:
+    if learners.is_as(spec, tuner.spec):
         return tuner
     return _begin_anew(tuner, spec, command, offset, changes)
 
@@ -184,17 +184,18 @@ def _new(spec: TunerSpec, command: Command, incarnation: int, changes: Changes, 
     Raises:
         Disposed: The worker cannot run the spec: its algorithm, arguments or function.
     """
-    state = TunerState(
-        v=1,
-        tuner=spec.name,
-        spec=spec,
-        incarnation=incarnation,
-        author=command.author,
-        reason=command.reason,
-        applied_ms=changes.now_ms,
-    )
     try:
+        spec = learners.decided(spec)
         learners.try_out(spec, incarnation, known)
+        state = TunerState(
+            v=1,
+            tuner=spec.name,
+            spec=spec,
+            incarnation=incarnation,
+            author=command.author,
+            reason=command.reason,
+            applied_ms=changes.now_ms,
+        )
         return Tuner(state, {"": new_scope(state, Context())})
     except Exception as error:  # an installed algorithm may raise anything; the spec is what must change
         raise Disposed("dead_letter", "spec_invalid", f"{type(error).__name__}: {error}") from error

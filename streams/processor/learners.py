@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,43 @@ def build(spec: TunerSpec, incarnation: int, scope: str) -> Algorithm:
     learner = create_tuning_instance(spec.values(), spec.algorithm.name, args)
     learner.get_state()  # an algorithm that keeps what no state can hold is refused here, not after a crash
     return learner
+
+
+_MOST_SHARING = 8
+"""Contexts up to which one learner for all is the default: its memory and its time are shared, too."""
+
+
+def decided(spec: TunerSpec) -> TunerSpec:
+    """A spec that says whether its contexts share a learner, where it left that open (``auto``).
+
+    They share one where there are few contexts, and the learner uses the features: what one context teaches is then
+    used in the others as far as they turn out to be alike (docs/benchmarks/tails.md). Else each has its own.
+
+    Raises:
+        OppertuneError: As :func:`build`.
+    """
+    if spec.context.learner != "auto":
+        return spec
+    sharing = _with_learner(spec, "shared")
+    few = 1 < _count(spec.context.features) <= _MOST_SHARING
+    if few and _takes("features", spec.algorithm.name) and build(sharing, 0, "").capabilities.supports_context:
+        return sharing
+    return _with_learner(spec, "per_context")
+
+
+def is_as(spec: TunerSpec, standing: TunerSpec) -> bool:
+    """Whether a spec wants what stands: where it leaves open whether contexts share a learner, either will do."""
+    left_open = spec.context.learner == "auto"
+    return (_with_learner(spec, standing.context.learner) if left_open else spec) == standing
+
+
+def _with_learner(spec: TunerSpec, learner: str) -> TunerSpec:
+    return spec.model_copy(update={"context": spec.context.model_copy(update={"learner": learner})})
+
+
+def _count(features: Sequence[Feature]) -> float:
+    """How many contexts there can be."""
+    return math.prod(len(f.bins) + 1 if f.bins is not None else len(f.values or ()) or math.inf for f in features)
 
 
 def try_out(spec: TunerSpec, incarnation: int, known: Iterable[Context] = ()) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import orjson
@@ -210,15 +211,15 @@ def test_a_reward_stands_where_it_stood_among_the_others():
     for i, reward in enumerate([-1000.0, 0.3, 0.7, 0.8, 0.9, 1.0]):
         history.add(np.array([i / 10]), [], reward)
     scaled = history.scaled()
-    assert [scaled.of(reward) for reward in history.mean] == pytest.approx(scaled.z.tolist())
-    assert scaled.of(-1e300) < scaled.z.min() < scaled.z.max() < scaled.of(1.5)
+    assert [scaled.of(reward, []) for reward in history.mean] == pytest.approx(scaled.z.tolist())
+    assert scaled.of(-1e300, []) < scaled.z.min() < scaled.z.max() < scaled.of(1.5, [])
 
 
 def test_among_rewards_that_are_all_equal_any_other_is_beyond_measure():
     history = History(1, 10)
     for x in (0.0, 0.5, 1.0):
         history.add(np.array([x]), [], 2.0)
-    assert [history.scaled().of(reward) for reward in (1.9, 2.0, 2.1)] == [-math.inf, 0.0, math.inf]
+    assert [history.scaled().of(reward, []) for reward in (1.9, 2.0, 2.1)] == [-math.inf, 0.0, math.inf]
 
 
 def test_an_expensive_cliff_leaves_the_difference_of_good_and_best():
@@ -320,6 +321,41 @@ def test_the_state_stays_small_and_a_round_fast_enough_however_long_it_runs():
         sizes.append(len(orjson.dumps(learner.get_state())))
     assert len(learner._history) == 20
     assert max(sizes) < 8_000
+
+
+def test_what_is_cheap_in_one_context_and_dear_in_another_hides_nothing():
+    history, level = History(1, 20), {"cheap": 0.0, "dear": -1000.0}
+    for i in range(5):
+        for context in level:
+            history.add(np.array([i / 4]), [context], level[context] + i)
+    z = history.scaled().z
+    assert z[0::2] == pytest.approx(z[1::2])
+    assert [history.scaled().of(level[c] + 3, [c]) for c in level] == pytest.approx([z[6], z[6]])
+
+
+def test_in_each_context_the_declared_configuration_is_the_first():
+    learner = Surrogate(SYSTEM, features=["traffic"], random_seed=1)
+    declared = {p.name: p.val for p in SYSTEM}
+    for traffic in ("low", "high", "none"):
+        context = Context({"traffic": traffic})
+        assert learner.ask(context).prediction == declared
+        for i in range(12):
+            request = learner.ask(context)
+            learner.tell(request.id, float(i))
+
+
+def test_a_request_that_is_open_in_another_context_is_not_late():
+    def bold(open_in):
+        learner = Surrogate(SYSTEM, features=["traffic"], random_seed=1)
+        for i in range(30):
+            request = learner.ask(Context({"traffic": i % 2}))
+            learner.tell(request.id, float(i % 7))
+        with mock.patch("oppertune.algorithms.surrogate.surrogate.optimism", wraps=optimism) as seen:
+            for traffic in open_in:
+                learner.ask(Context({"traffic": traffic}))
+        return seen.call_args.args[-1]
+
+    assert [bold(x) for x in ([0], [1, 0], [0, 0], [0, 1, 0, 0])] == [0, 0, 1, 2]
 
 
 def test_contexts_that_differ_are_learned_apart_and_help_each_other():

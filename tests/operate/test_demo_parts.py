@@ -576,8 +576,7 @@ class TestPresentation:
         ]
 
     def test_when_what_the_reference_has_was_played_first(self):
-        played = [{"a": "1", "b": 2}, {"a": "2", "b": 2}, {"a": "2", "b": 3}]
-        context = ContextProgress(played=played)
+        context = ContextProgress(played=[{"a": "1", "b": 2}, {"a": "2", "b": 2}, {"a": "2", "b": 3}])
         assert [context.first_with(x) for x in ({"a": "2"}, {"a": "2", "b": 3}, {"b": 4})] == [2, 3, None]
 
 

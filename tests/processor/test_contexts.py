@@ -62,3 +62,55 @@ def test_a_changed_spec_that_cannot_take_the_contexts_that_are_there_changes_not
     world.fold()
     assert world.letter_reasons() == ["spec_invalid"]
     assert world.tuner() == before
+
+
+# ---- whether they share a learner ------------------------------------------------------------------------------------
+
+
+def deciding(features, algorithm="auto", parameters=NUMBERS, **context):
+    world = World()
+    world.apply(spec(parameters=parameters, algorithm={"name": algorithm}, context={"features": features, **context}))
+    world.fold()
+    assert not world.letters, world.letter_reasons()
+    return world
+
+
+MANY = [{"name": f"p{i}", "type": "real", "val": 0.5, "min": 0.0, "max": 1.0} for i in range(61)]
+TWO = [{"name": "load", "values": ["low", "high"]}]
+
+
+@pytest.mark.parametrize(
+    ("features", "algorithm", "parameters", "expected"),
+    [
+        (TWO, "auto", NUMBERS, "shared"),
+        (TWO, "surrogate", NUMBERS, "shared"),
+        (TWO, "bluefin", NUMBERS, "per_context"),
+        (TWO, "auto", MANY, "per_context"),
+        ([], "auto", NUMBERS, "per_context"),
+        ([{"name": "load"}], "auto", NUMBERS, "per_context"),
+        ([{"name": "load", "bins": [1.0, 2.0, 3.0]}], "auto", NUMBERS, "shared"),
+        ([*TWO, {"name": "hour", "values": list(range(24))}], "auto", NUMBERS, "per_context"),
+        ([*TWO, {"name": "region"}], "auto", NUMBERS, "per_context"),
+    ],
+    ids=["few", "few, surrogate", "no features", "too many parameters", "none", "any", "bins", "many", "one of any"],
+)
+def test_contexts_share_a_learner_where_they_are_few_and_it_tells_them_apart(features, algorithm, parameters, expected):
+    assert deciding(features, algorithm, parameters).tuner().spec.context.learner == expected
+
+
+@pytest.mark.parametrize("said", ["shared", "per_context"])
+def test_what_a_spec_says_of_it_is_done(said):
+    world = deciding(TWO, learner=said)
+    assert world.tuner().spec.context.learner == said
+
+
+@pytest.mark.parametrize("before", ["shared", "per_context"])
+def test_a_spec_that_leaves_it_open_changes_nothing_about_what_stands(before):
+    world = deciding(TWO, learner=before)
+    learned = world.tuner().incarnation
+    world.apply(spec(parameters=NUMBERS, algorithm={"name": "auto"}, context={"features": TWO}))
+    world.fold()
+    assert (world.tuner().incarnation, world.tuner().spec.context.learner) == (learned, before)
+    world.apply(spec(parameters=NUMBERS, algorithm={"name": "auto"}, context={"features": TWO, "max_contexts": 3}))
+    world.fold()
+    assert world.tuner().incarnation > learned

@@ -59,7 +59,7 @@ WORKER_START_S = 60.0
 
 
 def run_demo(
-    *, seconds: float, instances: int, bootstrap: str, picture: Path, reference: bool, console: Console
+    *, seconds: float, instances: int, bootstrap: str, picture: Path, console: Console, reference: bool = False
 ) -> dict[str, Any]:
     """Run the demo.
 
@@ -68,8 +68,8 @@ def run_demo(
         instances: Processes in the fleet.
         bootstrap: Addresses of a real Kafka; empty for the embedded broker.
         picture: Where to write the picture.
-        reference: Whether to compare with :data:`FAST`, too.
         console: Where to show progress and results.
+        reference: Whether to compare with :data:`FAST`, too.
 
     Returns:
         The results as plain data.

@@ -59,7 +59,7 @@ def check_spec(text: str, path: str) -> tuple[TunerSpec, dict[str, Any]]:
 def _try_learner(path: str, spec: TunerSpec) -> None:
     """Make the learner as a worker would. One that is not installed here may be installed there: the worker tells."""
     try:
-        learners.try_out(spec, 0)
+        learners.try_out(learners.decided(spec), 0)
     except InvalidInput as error:
         raise CommandFailed(f"{path}: algorithm {spec.algorithm.name}: {error}", ExitCode.INVALID) from error
     except OppertuneError:
