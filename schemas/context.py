@@ -64,6 +64,6 @@ class ContextSpec(Handwritten):
         [], description="what makes a difference; none: the whole fleet shares one configuration"
     )
     learner: Literal["auto", "per_context", "shared"] = Field(
-        "auto", description="each context has a learner of its own, or all share one; auto: as docs/concepts.md says"
+        "auto", description="each context has a learner of its own, or all share one; auto: shared where they are few"
     )
     max_contexts: Annotated[int, Field(ge=1, le=1000)] = Field(64, description="events of further ones are refused")

@@ -326,8 +326,8 @@ def test_the_state_stays_small_and_a_round_fast_enough_however_long_it_runs():
 def test_what_is_cheap_in_one_context_and_dear_in_another_hides_nothing():
     history, level = History(1, 20), {"cheap": 0.0, "dear": -1000.0}
     for i in range(5):
-        for context in level:
-            history.add(np.array([i / 4]), [context], level[context] + i)
+        for context, middle in level.items():
+            history.add(np.array([i / 4]), [context], middle + i)
     z = history.scaled().z
     assert z[0::2] == pytest.approx(z[1::2])
     assert [history.scaled().of(level[c] + 3, [c]) for c in level] == pytest.approx([z[6], z[6]])

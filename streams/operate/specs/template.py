@@ -63,7 +63,7 @@ def commented_spec(name: str, parameters: Sequence[Parameter], term: Term, file:
             "  #features:",
             f"    #- {_flow({'name': 'region', 'values': ['eu', 'us']})}",
             f"    #- {_flow({'name': 'load', 'bins': [100, 1000]})}  # three: below 100, below 1000, from there on",
-            f"  #learner: per_context  # {_text(ContextSpec, 'learner')}",
+            f"  #learner: auto  # {_text(ContextSpec, 'learner')}",
         ],
         [
             *_about(
