@@ -87,7 +87,7 @@ def test_the_specs_show_every_way_to_a_reward_and_both_ways_to_learn():
     assert {term.weight for term in terms} > {1}
     assert any(objective.function for objective in objectives)
     assert any(objective.measured for objective in objectives)
-    assert {spec.context.learner for spec in specs if spec.context.features} == {"shared", "per_context"}
+    assert {spec.context.learner for spec in specs if spec.context.features} == {"auto", "shared", "per_context"}
     assert any(spec.target for spec in specs)
 
 

@@ -16,7 +16,7 @@ FIGURES = ("default_p95_ms", "tuned_p95_ms", "default_ops_per_s", "tuned_ops_per
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(240)
 def test_a_short_demo_prints_one_line_of_json_draws_its_picture_and_leaves_nothing(tmp_path):
     picture = tmp_path / "made" / "demo.png"
     arguments = ["--seconds", "8", "--instances", "2", "--json", "--picture", str(picture)]
@@ -26,7 +26,7 @@ def test_a_short_demo_prints_one_line_of_json_draws_its_picture_and_leaves_nothi
         [*OPPERTUNE, "demo", *arguments],
         capture_output=True,
         text=True,
-        timeout=80,
+        timeout=220,
         check=False,
         cwd=work,
         env={**os.environ, "NO_COLOR": "1"},

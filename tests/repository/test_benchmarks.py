@@ -444,9 +444,16 @@ def test_a_system_left_out_is_left_out_of_no_mean(benchmark):
         for t in tables:
             results.add(regret.Job(name, t, 0, 2), (np.array([0.25, 0.25]) if t == "llvm" else np.ones(2), 0.5))
     head, _, auto, slates = regret.measured_page(results).splitlines()
-    assert head == "| algorithm | seeds | llvm | redis | all | worse | last 20 | recommended |"
-    assert auto == "| auto | 1 | 0.25±0.00 | 1.00±0.00 | 0.50 | 0.0% | 0.50 | 0.50 |", "means over tables are geometric"
-    assert slates == "| slates | 1 | 0.25±0.00 | – | – | – | – | – |"
+    assert head == "| algorithm | seeds | llvm | redis | all | p90 | worst | > 1 | last 50 | recommended |"
+    cells = "0.250 (0.25, 0.25) | 1.000 (1.00, 1.00) | 0.500 | 0.50 | 0.50 | 0.0% | 0.500 | 0.500"
+    assert auto == f"| auto | 1 | {cells} |", "means over tables are geometric"
+    assert slates == "| slates | 1 | 0.250 (0.25, 0.25) | – | – | – | – | – | – | – |"
+
+
+def test_the_tail_is_of_the_mean_regret_of_seeds(benchmark):
+    regret = benchmark("regret")
+    runs = np.array([[i / 10, i / 10 + 0.2] for i in range(11)])
+    assert regret._tail(runs) == pytest.approx((1.0, 1.1))
 
 
 def test_runs_that_were_kept_are_read_again_but_not_one_cut_off(benchmark, tmp_path):
