@@ -536,6 +536,8 @@ def renewed(text: str, found: str, when: str) -> str:
     for heading, lines in _sections(found):
         rows |= {(heading, _name(line)): line for line in lines if _name(line) in COMPETITORS}
     parts = ["\n".join(rows.pop((heading, _name(x)), x) for x in lines) for heading, lines in _sections(text)]
+    if _heads(found) - _heads(text):
+        raise SystemExit("the page has other columns: it takes a whole run")
     if rows:
         raise SystemExit(f"the page has no rows for {', '.join(sorted({name for _, name in rows}))}")
     names = sorted({_name(line) for _, lines in _sections(found) for line in lines} & set(COMPETITORS))
@@ -552,6 +554,11 @@ def _sections(text: str) -> list[tuple[str, list[str]]]:
             found.append((line, []))
         found[-1][1].append(line)
     return found
+
+
+def _heads(text: str) -> set[tuple[str, str]]:
+    """What the tables have at their heads, by section."""
+    return {(heading, line) for heading, lines in _sections(text) for line in lines if _name(line) == "algorithm"}
 
 
 def _name(line: str) -> str:

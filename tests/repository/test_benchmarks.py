@@ -435,6 +435,8 @@ def test_rows_of_what_was_changed_are_renewed_and_the_page_says_so(benchmark):
     assert text.rstrip("\n") == expected.replace("regret.py`.", note)
     with pytest.raises(SystemExit, match="no rows for slates"):
         regret.renewed(PAGE_OF_TWO, "## Two\n\n| slates | 0.1 |", "2026-11-27")
+    with pytest.raises(SystemExit, match="other columns"):
+        regret.renewed(PAGE_OF_TWO, "## One\n\n| algorithm | seeds | worst |\n| auto | 0.1 | 0.2 |", "2026-11-27")
 
 
 def test_a_system_left_out_is_left_out_of_no_mean(benchmark):
