@@ -37,8 +37,10 @@ def read_state(settings: WorkerSettings, log_offsets: LogOffsets, partition: int
     waiting = False
     while True:
         # 1.
-        end = log_offsets.ends([place], deadline.remaining(_ASK_S))[place]
-        committed = log_offsets.committed_ends([place], deadline.remaining(_ASK_S))[place]
+        # All their time for answers, also at the end of that for restoring: with what is left of it, a worker that has
+        # only waited for a transaction would say that the broker does not answer.
+        end = log_offsets.ends([place], _ASK_S)[place]
+        committed = log_offsets.committed_ends([place], _ASK_S)[place]
         # 2.
         if committed >= end:
             break
