@@ -79,13 +79,14 @@ started_mib, started_threads = size()
 python_threads = threading.active_count() - 1
 
 began, began_cpu = time.perf_counter(), time.process_time()
-time.sleep(rest_s)
+time.sleep(rest_s)  # what is measured is a client that has nothing to do
 rest_cpu_ms_per_s = (time.process_time() - began_cpu) / (time.perf_counter() - began) * 1e3
 
 began, began_cpu = time.monotonic(), time.process_time()
 for n in range(count):
     client.record("work_ms", 1.0 + n % 100)
     if n % 500 == 0:
+        # The rate that the page names: what summing up costs for each measurement depends on how many there are.
         time.sleep(max(0.0, began + n / 50_000 - time.monotonic()))
 in_all_cpu_ns = (time.process_time() - began_cpu) / count * 1e9
 client.close()

@@ -16,7 +16,7 @@ A delay of d rounds: the reward of a round is told after d more rounds were aske
 
 Run: python benchmarks/regret.py [--quick] [--json] [--only WORD,…] [--problems a,redis,…] [--rounds N] [--seeds N]
 [--part synthetic|measured|delay|noise|switch] [--processes N] [--keep FILE] [--renew]. A full run of all of it writes
-docs/benchmarks/regret.md and its picture; it takes about 80 minutes on two cores. Stopped, it prints what it has; with
+docs/benchmarks/regret.md and its picture; it takes well over an hour on two cores. Stopped, it prints what it has; with
 --keep it goes on another time. Where one learner was changed, --only NAME --renew writes its rows into the page, says
 so there, and leaves those of the others as they are.
 """

@@ -312,7 +312,7 @@ def next_round(client: TunerClient, last: str | None) -> Snapshot:
     while (snapshot := client.snapshot()).request_id in (None, last):
         if time.monotonic() > deadline:
             raise RuntimeError(f"no round came after {last}: {client.problems}")
-        time.sleep(LOOK_S)
+        time.sleep(LOOK_S)  # looking without a pause would take the core from the client that is looked at
     return snapshot
 
 
@@ -328,7 +328,8 @@ def latency(settings: BrokerSettings, learner: str, load: Load) -> list[float]:
     ):
         snapshot = next_round(client, None)
         for number in range(load.rounds_before + load.rounds):
-            time.sleep(0.03)  # the client announces what it runs: that is no part of the next round
+            # By then the client has announced what it runs; sooner, that would be timed with the next round.
+            time.sleep(0.03)
             event = MetricEvent(
                 v=1,
                 id=f"l{number}",

@@ -19,15 +19,14 @@ Hyperparameters θ = (log w_1 … log w_D, logit a, log s², log σ²) are follo
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...core.errors import StateMismatch
 from ...core.state import JsonDict, decode, encode
 from ..shared.arrays import Array
-from .points import Points
+from .points import Floats, Points
 
 _SQRT5 = math.sqrt(5)
 
@@ -51,9 +50,6 @@ thousandth at least, so that it can still follow the data, and doubles it at mos
 
 _SMALL = 16
 """Triangular matrices of less than twice this size are inverted like any other."""
-
-Floats: TypeAlias = NDArray[np.float32]
-"""Of pairs of points; in single precision thousands of exponentials are ten times as fast."""
 
 
 class Data(NamedTuple):

@@ -102,6 +102,10 @@ class History:
                 return int(i)
         return None
 
+    def of(self, context: Sequence[str | float]) -> NDArray[np.bool_]:
+        """Which points are a context's, shape (N,)."""
+        return np.array([other == list(context) for other in self.contexts], dtype=bool)
+
     def add(self, point: Array, context: Sequence[str | float], reward: float, worth: float = 1.0) -> None:
         """Count one reward of a point in a context.
 
@@ -168,10 +172,9 @@ class History:
 
     def _levels(self) -> tuple[dict[tuple[str | float, ...], float], Array]:
         """Median reward of each context, and how far above that of its own each configuration is, shape (N,)."""
-        contexts = [tuple(context) for context in self.contexts]
         levels, above = {}, np.empty_like(self.mean)
-        for context in dict.fromkeys(contexts):
-            of = np.array([other == context for other in contexts], dtype=bool)
+        for context in dict.fromkeys(map(tuple, self.contexts)):
+            of = self.of(context)
             levels[context] = float(np.median(self.mean[of]))
             above[of] = self.mean[of] - levels[context]
         return levels, above
@@ -236,7 +239,7 @@ class History:
 
     def forget(self, context: Sequence[str | float]) -> None:
         """Give up all points of a context."""
-        self._keep(np.array([other != list(context) for other in self.contexts], dtype=bool))
+        self._keep(~self.of(context))
 
     def _keep(self, keep: NDArray[np.bool_]) -> None:
         self.contexts = [context for context, kept in zip(self.contexts, keep.tolist(), strict=True) if kept]

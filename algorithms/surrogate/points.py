@@ -1,13 +1,14 @@
 """Points as the model's kernel sees them."""
 
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..shared.arrays import Array
 
-Floats32 = NDArray[np.float32]
+Floats: TypeAlias = NDArray[np.float32]
+"""Of points and of pairs of them; in single precision thousands of exponentials are ten times as fast."""
 
 
 class Axes(NamedTuple):
@@ -50,8 +51,8 @@ class Points(NamedTuple):
     """
 
     axes: Axes
-    numbers: Floats32
-    indicators: Floats32
+    numbers: Floats
+    indicators: Floats
 
     @classmethod
     def of(cls, axes: Axes, coordinates: Array) -> Self:
@@ -60,9 +61,9 @@ class Points(NamedTuple):
         indicators = (coordinates[:, axes.of_indicators] == axes.category).astype(np.float32)
         return cls(axes, numbers, indicators)
 
-    def apart(self) -> Floats32:
+    def apart(self) -> Floats:
         """|x - y| of each number of each pair of points, shape (D - C, n n)."""
         x = np.ascontiguousarray(self.numbers.T)
-        apart: Floats32 = x[:, :, None] - x[:, None, :]
+        apart: Floats = x[:, :, None] - x[:, None, :]
         np.abs(apart, out=apart)
         return apart.reshape(len(x), len(self.numbers) ** 2)

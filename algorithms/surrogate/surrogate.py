@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...core.errors import InvalidArgumentType, StateMismatch
 from ...core.types import Context, PredictionType
@@ -25,10 +24,10 @@ from ..shared.arguments import checked_count, checked_number
 from ..shared.arrays import Array
 from ..shared.mixed_space import MixedSpace
 from .change_detection import ChangeDetector, Reward
-from .gaussian_process import Data, Floats, Hyperparameters, Posterior, Solution
+from .gaussian_process import Data, Hyperparameters, Posterior, Solution
 from .history import History, worth_of
 from .optimism import failure, optimism, repeats
-from .points import Axes, Points
+from .points import Axes, Floats, Points
 
 Feature: TypeAlias = str | float
 """The value of a context's field."""
@@ -194,9 +193,9 @@ class Surrogate(Algorithm):
     def _judge(self, point: Array, context: list[Feature]) -> None:
         """Count what was tried for the first time: in vain, or is it expected to be the best of its context now?"""
         known, i = self._known(), self._history.find(point, context)
-        made_one = i is None  # with one that is alike: see History.make_room
-        expected = float(known.mean(self._points(point[None], [context]))[0]) if made_one else known.fitted[i]
-        if expected >= known.fitted[self._of(context)].max() - _ROUNDING:
+        merged = i is None  # with one that is alike: see History.make_room
+        expected = float(known.mean(self._points(point[None], [context]))[0]) if merged else known.fitted[i]
+        if expected >= known.fitted[self._history.of(context)].max() - _ROUNDING:
             self._in_vain = 0.0
         else:
             self._in_vain += failure(self._hyper.noise)
@@ -231,7 +230,7 @@ class Surrogate(Algorithm):
             reward: The reward.
         """
         history = self._history
-        if np.count_nonzero(self._of(context)) < _MODELLED:
+        if np.count_nonzero(history.of(context)) < _MODELLED:
             return 0.0
         if i is not None:
             known = self._known()
@@ -245,7 +244,7 @@ class Surrogate(Algorithm):
     def _next(self, context: list[Feature]) -> Array:
         """The point to play next."""
         rewarded, asked = len(self._history), len(self._history) + len(self._open)
-        if not self._of(context).any() and self._open_in(context) == 0:
+        if not self._history.of(context).any() and not self._open_in(context):
             return self._space.declared
         if rewarded < _DESIGN <= asked:
             anywhere: Array = self._space.random(self._rng, 1)[0]
@@ -265,10 +264,6 @@ class Surrogate(Algorithm):
         j, higher = _highest(bound, further := self._space.neighbours(self._rng, first[None], _NEIGHBOURS))
         return further[j] if higher > height else first
 
-    def _of(self, context: list[Feature]) -> NDArray[np.bool_]:
-        """Which of the rewarded points are a context's, shape (N,)."""
-        return np.array([other == context for other in self._history.contexts], dtype=bool)
-
     def _open_in(self, context: list[Feature]) -> int:
         """How many requests are open in a context."""
         return sum(other == context for _, other in self._open.values())
@@ -285,7 +280,7 @@ class Surrogate(Algorithm):
             solution = Solution.of(self._hyper.kernel(points, points), self._hyper.noise / n, z)
             posterior = Posterior(self._hyper, points, solution, z, n)
         late = max(0, self._open_in(context) - self.units + 1)
-        here = history.n[self._of(context)]
+        here = history.n[history.of(context)]
         b = self.exploration * optimism(
             self._hyper.noise, float(here.sum()), max(len(here), 1), self._in_vain, self._repeated, late
         )

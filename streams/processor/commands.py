@@ -67,7 +67,7 @@ def _remember(tuner: Tuner, command: Command, changes: Changes) -> None:
 def _apply(tuner: Tuner, command: Command, offset: int, changes: Changes) -> Tuner:
     """Another spec begins anew; the same one changes nothing."""
     spec = _spec_of(command)
-    if learners.is_as(spec, tuner.spec):
+    if learners.changes_nothing(spec, tuner.spec):
         return tuner
     return _begin_anew(tuner, spec, command, offset, changes)
 

@@ -50,7 +50,7 @@ def decided(spec: TunerSpec) -> TunerSpec:
     """A spec that says whether its contexts share a learner, where it left that open (``auto``).
 
     They share one where there are few contexts, and the learner uses the features: what one context teaches is then
-    used in the others as far as they turn out to be alike (docs/benchmarks/tails.md). Else each has its own.
+    used in the others as far as they turn out to be alike (docs/decisions/0017). Else each has its own.
 
     Raises:
         OppertuneError: As :func:`build`.
@@ -64,8 +64,8 @@ def decided(spec: TunerSpec) -> TunerSpec:
     return _with_learner(spec, "per_context")
 
 
-def is_as(spec: TunerSpec, standing: TunerSpec) -> bool:
-    """Whether a spec wants what stands: where it leaves open whether contexts share a learner, either will do."""
+def changes_nothing(spec: TunerSpec, standing: TunerSpec) -> bool:
+    """Whether a spec asks for what stands: where it leaves open whether contexts share a learner, either will do."""
     left_open = spec.context.learner == "auto"
     return (_with_learner(spec, standing.context.learner) if left_open else spec) == standing
 

@@ -26,9 +26,11 @@ _STALE = frozenset(
         KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
     }
 )
-"""librdkafka's knowledge of the leaders is out of date, as after a pause of the broker: look them up again."""
+"""librdkafka's knowledge of the leaders is out of date, as after a pause of the broker, or the topic is being created
+again, which its ends then tell: look it up again."""
 
 _AGAIN_S = 0.1
 """Between questions while a leader is being chosen: short beside time-outs of seconds, and no burden to the broker."""

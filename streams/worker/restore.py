@@ -37,8 +37,8 @@ def read_state(settings: WorkerSettings, log_offsets: LogOffsets, partition: int
     waiting = False
     while True:
         # 1.
-        # All their time for answers, also at the end of that for restoring: with what is left of it, a worker that has
-        # only waited for a transaction would say that the broker does not answer.
+        # All its time for each answer: with what is left of that for restoring, a worker that has only waited for a
+        # transaction would say in the end that the broker does not answer.
         end = log_offsets.ends([place], _ASK_S)[place]
         committed = log_offsets.committed_ends([place], _ASK_S)[place]
         # 2.
@@ -61,7 +61,7 @@ def read_state(settings: WorkerSettings, log_offsets: LogOffsets, partition: int
         settings.broker,
         "state",
         [partition],
-        timeout_s=deadline.remaining(),
+        timeout_s=max(deadline.remaining(), _ASK_S),
         ends={partition: end},
         client={"group.id": settings.group, "log_level": 2},  # the group is one that a worker has the right to
     )[partition]

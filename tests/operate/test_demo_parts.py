@@ -366,10 +366,12 @@ class TestCompare:
             name: DECLARED | {"cache_size_kib": kib} for name, kib in (("read-heavy", 4000), ("write-heavy", 8000))
         }
         members = [FakeMember(traffic, n) for n, traffic in enumerate(("read-heavy", "write-heavy", "read-heavy"))]
+        began_s = time.time()
         sides = compared(members, tuned, reference=True)
         for member in members:
             turns = [DECLARED, tuned[member.traffic], DECLARED | run.FAST]
             assert [o["values"] for o in member.orders] == turns * run.REPETITIONS
+            assert member.orders[0]["at_s"] >= began_s + run.START_S, "the fleet ends its clients first"
         moments = {tuple(o["at_s"] for o in member.orders) for member in members}
         assert len(moments) == 1, "a slow disk must slow all processes' same side"
         turns_s = [b - a for a, b in itertools.pairwise(moments.pop()[:3])]

@@ -347,16 +347,31 @@ def test_the_former_owner_is_fenced_before_what_it_wrote_is_read(monkeypatch: py
 
 def test_an_open_transaction_on_state_is_waited_for_and_refused_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     committed = [3, 3, 5]
-    asked: Any = SimpleNamespace(
-        ends=lambda places, _: dict.fromkeys(places, 5),
-        committed_ends=lambda places, _: dict.fromkeys(places, committed.pop(0) if committed else 3),
-    )
+    times_s: set[float] = set()
+
+    def ends(places: list[Any], timeout_s: float) -> dict[Any, int]:
+        times_s.add(timeout_s)
+        return dict.fromkeys(places, 5)
+
+    def committed_ends(places: list[Any], timeout_s: float) -> dict[Any, int]:
+        times_s.add(timeout_s)
+        return dict.fromkeys(places, committed.pop(0) if committed else 3)
+
+    def table(*_: Any, timeout_s: float, **__: Any) -> dict[int, dict[str, bytes]]:
+        assert timeout_s >= restore._ASK_S, "it may read, however late the transaction ended"
+        return {0: {"t": b"{}"}}
+
+    asked: Any = SimpleNamespace(ends=ends, committed_ends=committed_ends)
     monkeypatch.setattr(restore, "_WAIT_S", 0.0)
-    monkeypatch.setattr(restore, "read_table", lambda *_, **__: {0: {"t": b"{}"}})
+    monkeypatch.setattr(restore, "read_table", table)
     assert restore.read_state(SETTINGS, asked, 0) == {"t": b"{}"}
     assert committed == [], "it asked until the transaction had ended"
     with pytest.raises(Refused, match="open transaction at offset 3"):
         restore.read_state(dataclasses.replace(SETTINGS, restore_timeout_s=0.05), asked, 0)
+    assert times_s == {restore._ASK_S}, "no answer is given up because the time for restoring ends"
+    committed = [3, 5]
+    late = dataclasses.replace(SETTINGS, restore_timeout_s=0.05)
+    assert restore.read_state(late, asked, 0) == {"t": b"{}"}
 
 
 def test_a_writer_that_is_fenced_says_so_and_one_that_may_try_again_does(monkeypatch: pytest.MonkeyPatch) -> None:
