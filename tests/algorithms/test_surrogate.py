@@ -476,7 +476,7 @@ def test_looks_in_vain_make_it_sober_but_never_blind():
 
 
 def test_repeats_make_it_restless_the_more_the_less_is_known():
-    assert curiosity(repeated=10, known=10) == 2 > curiosity(repeated=10, known=100) > 1
+    assert curiosity(repeated=20, known=10) == 2 > curiosity(repeated=10, known=100) > 1
     assert curiosity(repeated=0, late=5) < 1
     assert repeats(3.0, known=True) == 4
     assert repeats(4.0, known=False) == 2
