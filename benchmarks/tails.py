@@ -16,11 +16,12 @@ many. ``left``: of the runs that played it at least three times, those that woul
 ``turned`` before it did. ``to alarm``: rounds from the turn to the alarm, median / 90th percentile. ``cost``: the mean
 over all rounds of what was lost against the best, in that logarithm, and in the worst tenth of the seeds.
 
-Contexts, 200 rounds each of two that take turns, with noise: ``alike``, both are the system above, or ``opposite``, the
-second is the turned one. ``per_context``: a learner for each. ``shared``: one that is told the context. 40 seeds.
+Contexts, with noise: a request of each is open at any time, and their rewards come in any order. ``alike``: each is the
+system above; ``opposite``: every second is the turned one. Two of 200 rounds, 40 seeds, or eight of 100, 20 seeds.
+``per_context``: a learner for each. ``shared``: one that is told the context, the default.
 
 Run: python benchmarks/tails.py [--quick] [--json] [--only WORD,…] [--seeds N] [--processes N]. Without options it
-writes docs/benchmarks/tails.md, in about a quarter of an hour on two cores.
+writes docs/benchmarks/tails.md, in about twenty minutes on two cores.
 """
 
 # ruff: noqa: E402 - the environment must be set before numpy is loaded
@@ -32,8 +33,9 @@ import os
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import product, starmap
 from typing import Any
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -57,8 +59,8 @@ BEST = FAST + 0.15
 JOURNAL = {"DELETE": 0.0, "TRUNCATE": 0.05, "PERSIST": 0.1, "WAL": 0.1}
 ROWS = {"1": 0.0, "4": -0.5, "16": -0.9}
 TURN, LOADED = 100, range(100, 125)
-CONTEXT_SEEDS = 40
-"""Of them a run is twice as long, and its learner slower."""
+CONTEXTS = {2: (200, 40), 8: (100, 20)}
+"""How many there are, and the rounds of each and the seeds: runs are longer than the others, and the learner slower."""
 
 LOOKED = 3
 """Plays after which the fast part counts as found."""
@@ -191,21 +193,32 @@ def _percentile(x: list[float], p: float) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def play_contexts(seed: int, *, shared: bool, opposite: bool) -> float:
-    """The mean cost of a run in which two contexts take turns."""
-    features = {"features": ["traffic"]} if shared else {}
+@dataclass(frozen=True)
+class Contexts:
+    """What is played of contexts."""
+
+    number: int
+    shared: bool
+    opposite: bool
+
+
+def play_contexts(contexts: Contexts, rounds: int, seed: int) -> float:
+    """The mean cost of a run in which a request of each context is open at any time."""
+    features = {"features": ["traffic"]} if contexts.shared else {}
     learners = [
         create_tuning_instance(PARAMETERS, "auto", {**features, "random_seed": seed + 1000 * i})
-        for i in range(1 if shared else 2)
+        for i in range(1 if contexts.shared else contexts.number)
     ]
     rng, lost = np.random.default_rng(30_000 + seed), []
-    for t in range(2 * FAMILIES[0].rounds):
-        which = t % 2
-        learner = learners[0 if shared else which]
-        request = learner.ask(Context({"traffic": which}))
-        value = gain(request.prediction, turned=opposite and which == 1)
-        lost.append(BEST - value)
-        learner.tell(request.id, value + NOISE * float(rng.normal()))
+    of = [Context({"traffic": f"kind {i}"}) for i in range(contexts.number)]
+    requests = [learners[i % len(learners)].ask(context) for i, context in enumerate(of)]
+    for _ in range(rounds):
+        for i in rng.permutation(contexts.number).tolist():
+            learner = learners[i % len(learners)]
+            value = gain(requests[i].prediction, turned=contexts.opposite and i % 2 == 1)
+            lost.append(BEST - value)
+            learner.tell(requests[i].id, value + NOISE * float(rng.normal()))
+            requests[i] = learner.ask(of[i])
     return float(np.mean(lost))
 
 
@@ -226,12 +239,13 @@ def _count(x: float | None) -> str:
     return "–" if x is None else f"{x:,.0f}"
 
 
-def contexts_page(costs: Mapping[tuple[bool, bool], NDArray[np.float64]]) -> str:
+def contexts_page(costs: Mapping[Contexts, NDArray[np.float64]]) -> str:
     rows = []
-    for opposite in (False, True):
-        apart, shared = costs[False, opposite], costs[True, opposite]
-        cells = [f"{x.mean():.3f} ({np.sort(x)[-math.ceil(len(x) / 10) :].mean():.3f})" for x in (apart, shared)]
-        rows.append(["opposite" if opposite else "alike", *cells])
+    for number in CONTEXTS:
+        for opposite in (False, True):
+            both = [costs[Contexts(number, shared, opposite)] for shared in (False, True)]
+            cells = [f"{x.mean():.3f} ({np.sort(x)[-math.ceil(len(x) / 10) :].mean():.3f})" for x in both]
+            rows.append([f"{number} {'opposite' if opposite else 'alike'}", *cells])
     return table(["contexts", "per_context: cost (worst tenth)", "shared"], rows)
 
 
@@ -253,11 +267,11 @@ def main() -> None:
                 print(f"{learner}, {family.name} ...", file=sys.stderr, flush=True)
                 runs = pool.map(partial(play, family, learner), seeds)
                 rows.append(figures(family, learner, list(runs)))
-        for shared in () if words else (False, True):
-            for opposite in (False, True):
-                print("contexts ...", file=sys.stderr, flush=True)
-                runs_of = partial(play_contexts, shared=shared, opposite=opposite)
-                costs[shared, opposite] = np.array(list(pool.map(runs_of, seeds[:CONTEXT_SEEDS])))
+        for number, (rounds, most) in () if words else CONTEXTS.items():
+            for contexts in starmap(Contexts, product([number], (False, True), (False, True))):
+                print(f"{contexts} ...", file=sys.stderr, flush=True)
+                runs_of = partial(play_contexts, contexts, 5 if options.quick else rounds)
+                costs[contexts] = np.array(list(pool.map(runs_of, seeds[:most])))
     page = "\n\n".join([families_page(rows), *([] if words else ["## Contexts", contexts_page(costs)])])
     print(page)
     if not (options.quick or words):
@@ -265,8 +279,8 @@ def main() -> None:
         made = f"{options.seeds} seeds. {machine('numpy')} Made by `python benchmarks/tails.py`."
         (FOLDER / "tails.md").write_text(f"# Tails\n\n{about}\n\n{made}\n\n## Families\n\n{page}\n")
     if options.json:
-        contexts = {f"shared={s}, opposite={o}": float(x.mean()) for (s, o), x in costs.items()}
-        print(json.dumps({"rows": rows, "contexts": contexts}))
+        found = [{**asdict(contexts), "cost": float(x.mean())} for contexts, x in costs.items()]
+        print(json.dumps({"rows": rows, "contexts": found}))
 
 
 if __name__ == "__main__":

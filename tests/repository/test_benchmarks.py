@@ -80,9 +80,10 @@ def test_tails_plays_every_learner_and_both_kinds_of_contexts(benchmark):
     before = written()
     done, found = run("tails.py", "--processes", "2")
     assert {row["learner"] for row in found["rows"]} == set(benchmark("tails").LEARNERS)
-    assert len(found["contexts"]) == 4
+    assert len(found["contexts"]) == 8
     assert "| needle |" in done.stdout
-    assert "| opposite |" in done.stdout
+    assert "| 2 alike |" in done.stdout
+    assert "| 8 opposite |" in done.stdout
     assert written() == before
 
 
