@@ -70,6 +70,9 @@ class Auto(Algorithm):
     def _recommend(self, context: Context) -> Mapping[str, Any] | None:
         return self.chosen.recommend(context) if self.params else None
 
+    def _observations(self, context: Context) -> Iterable[tuple[Mapping[str, Any], float]] | None:
+        return [(seen.prediction, seen.reward) for seen in self.chosen.observations(context)] if self.params else []
+
     def _observe(self, prediction: PredictionType, context: Context, reward: float) -> None:
         if self.params:
             self.chosen.observe(self._transformed(prediction), reward, context)

@@ -56,6 +56,7 @@ __all__ = [
     "Algorithm",
     "Capabilities",
     "Metadata",
+    "Observation",
     "_PredictResponse",
     "_TuningRequest",
 ]
@@ -71,6 +72,18 @@ class _PredictResponse(NamedTuple):
 
     prediction: Mapping[str, Any] | None
     metadata: Metadata | None = None
+
+
+class Observation(NamedTuple):
+    """What a learner remembers of a configuration.
+
+    Attributes:
+        prediction: The full configuration, in own units.
+        reward: The mean of its rewards.
+    """
+
+    prediction: PredictionType
+    reward: RewardType
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +362,21 @@ class Algorithm(ABC):
 
     # ---- both -------------------------------------------------------------------------------------------------------
 
+    def observations(self, context: Context | None = None) -> list[Observation]:
+        """What is remembered of a context, oldest first, so that another learner may :meth:`observe` it.
+
+        Learners that keep no configurations, but only what follows from them, remember none.
+        """
+        context = checked_context(context)
+        known = self._observations(context)
+        if known is not None:
+            return [Observation(self._completed(self._legal(prediction)), reward) for prediction, reward in known]
+        played = self.__played.of(context.id if self.capabilities.supports_context else NullContextId)
+        return [
+            Observation(self._completed(dict(zip(self.__transformers, values, strict=True))), mean)
+            for values, mean in played
+        ]
+
     def recommend(self, context: Context | None = None) -> PredictionType:
         """The full configuration to run if exploring stopped now. Changes nothing; the declared one before any reward.
 
@@ -456,6 +484,10 @@ class Algorithm(ABC):
 
     def _recommend(self, context: Context) -> Mapping[str, Any] | None:  # noqa: ARG002
         """A value for every parameter in ``params``, without exploration; None where there is no model to tell."""
+        return None
+
+    def _observations(self, context: Context) -> Iterable[tuple[Mapping[str, Any], float]] | None:  # noqa: ARG002
+        """Remembered values of ``params`` and their mean rewards, oldest first; None: those that were played."""
         return None
 
     def _observe(self, prediction: PredictionType, context: Context, reward: RewardType) -> None:  # noqa: B027 - optional

@@ -101,6 +101,9 @@ class OptunaLearner(Algorithm):
         self._abandon(tuning_request)
         self._learn(tuning_request.prediction or {}, tuning_request.learned_reward)
 
+    def _observations(self, context: Context) -> Iterable[tuple[Mapping[str, Any], float]]:  # noqa: ARG002 - takes any
+        return zip(map(self._space.decode, self._points), self._rewards.tolist(), strict=True)
+
     def _observe(self, prediction: PredictionType, context: Context, reward: float) -> None:  # noqa: ARG002 - takes any
         self._learn(prediction, reward)
 

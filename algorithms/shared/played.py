@@ -40,6 +40,10 @@ class Played:
         # Weighted, not mean + (reward - mean) / n: the difference of two huge rewards overflows.
         seen[key] = (count + 1, mean * (count / (count + 1)) + reward / (count + 1))
 
+    def of(self, context_id: ContextIdType) -> list[tuple[Values, float]]:
+        """Configurations of a context and their mean rewards, the one first that was played first."""
+        return [(values, mean) for values, (_, mean) in self._contexts.get(context_id, {}).items()]
+
     def best(self, context_id: ContextIdType) -> Values | None:
         """The configuration with the best mean reward in a context; the earliest of equals, None before any reward."""
         seen = self._contexts.get(context_id)

@@ -155,6 +155,11 @@ class Surrogate(Algorithm):
             return None
         return self._space.decode(self._best(self._known(), self._values(context), 1)[0])
 
+    def _observations(self, context: Context) -> Iterable[tuple[Mapping[str, Any], float]]:
+        history = self._history
+        here = np.flatnonzero(history.of(self._values(context)))
+        return [(self._space.decode(history.points[i]), float(history.mean[i])) for i in here]
+
     def _learn(self, point: Array, context: list[Feature], reward: float) -> None:
         history = self._history
         i = history.find(point, context)

@@ -1,6 +1,7 @@
 """What an operator's commands do: one function a verb, from the tuner that is there to the tuner that is then."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from pydantic import ValidationError
 
@@ -9,10 +10,11 @@ from ...schemas.base import explain
 from ...schemas.events import Command
 from ...schemas.spec import TunerSpec
 from ...schemas.state import TunerState
-from . import learners
+from . import edit, learners
 from . import round as rounds
 from .changes import Changes
 from .disposition import Disposed
+from .learner_time import timed
 from .round import End, context_of
 from .tuner import Tuner, new_scope
 
@@ -65,16 +67,51 @@ def _remember(tuner: Tuner, command: Command, changes: Changes) -> None:
 
 
 def _apply(tuner: Tuner, command: Command, offset: int, changes: Changes) -> Tuner:
-    """Another spec begins anew; the same one changes nothing."""
-    spec = _spec_of(command)
-    if learners.changes_nothing(spec, tuner.spec):
+    """The same spec changes nothing; another takes over all that is sound under it (``edit.py``)."""
+    wanted = _spec_of(command)
+    with _refused_with_a_reason():
+        spec = learners.decided_as(wanted, tuner.spec)
+    if spec == tuner.spec:
         return tuner
-    return _begin_anew(tuner, spec, command, offset, changes)
+    if edit.touches_learning(tuner.spec, spec):
+        return _take_over(tuner, spec, command, offset, changes)
+    return _amend(tuner, spec, command, changes)
+
+
+def _amend(tuner: Tuner, spec: TunerSpec, command: Command, changes: Changes) -> Tuner:
+    """Under a spec that learns the same, rounds and learners go on."""
+    other_target = spec.target != tuner.spec.target
+    tuner.state.spec = spec
+    tuner.state.author, tuner.state.reason, tuner.state.applied_ms = command.author, command.reason, changes.now_ms
+    for scope in tuner.scopes.values():
+        if other_target:
+            scope.achieved, scope.streak, scope.promising = False, 0, 0
+        if not spec.confirmation.enabled:
+            scope.block = None
+        changes.publish(scope)
+    return tuner
+
+
+def _take_over(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, changes: Changes) -> Tuner:
+    """Another incarnation, with what is sound of what was learned."""
+    fresh = _begin_anew(tuner, spec, command, offset, changes)
+    for name in sorted(tuner.scopes.keys() & fresh.scopes.keys()):
+        before, scope = tuner.scopes[name], fresh.scopes[name]
+        scope.incumbent = edit.incumbent(before, tuner.spec, spec)
+        scope.round, scope.outcomes = before.round, before.outcomes
+        if tuner.spec.objective == spec.objective:
+            scope.worst_reward, scope.last_reward = before.worst_reward, before.last_reward
+        learner = fresh.learners.of(name)
+        if learner.capabilities.learns_from_others:
+            for seen in edit.observations(tuner, before, spec):
+                timed(spec.algorithm.name, learner.observe, seen.prediction, seen.reward, context_of(scope))
+            changes.learned.add(name)
+    return _opened(fresh, changes)
 
 
 def _reset(tuner: Tuner, command: Command, offset: int, changes: Changes) -> Tuner:
     """The same spec from the start."""
-    return _begin_anew(tuner, tuner.spec, command, offset, changes)
+    return _opened(_begin_anew(tuner, tuner.spec, command, offset, changes), changes)
 
 
 def _pause(tuner: Tuner, _: Command, __: int, changes: Changes) -> Tuner:
@@ -127,14 +164,15 @@ VERBS: Mapping[str, Callable[[Tuner, Command, int, Changes], Tuner | None]] = {
 
 
 def _begin_anew(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, changes: Changes) -> Tuner:
-    """Another spec, or the same from the start: open rounds are superseded, learning starts anew."""
-    same_contexts = spec.context.features == tuner.spec.context.features
+    """Another incarnation: open rounds are superseded, nothing is learned. A pause outlives it."""
+    same_contexts = edit.keeps_contexts(tuner.spec, spec)
     known = [context_of(scope) for name, scope in tuner.scopes.items() if name and same_contexts]
     # A spec that cannot be used changes nothing.
     fresh = _new(spec, command, max(offset, tuner.state.incarnation + 1), changes, known)
     _supersede(tuner, "a new spec was applied" if command.kind == "apply" else "the tuner was reset", changes)
     fresh.state.earlier = [*tuner.state.earlier, tuner.state.incarnation][-REMEMBERED_INCARNATIONS:]
     fresh.state.commands = tuner.state.commands
+    fresh.state.paused = tuner.state.paused
     for name, old in tuner.scopes.items():
         if name and not same_contexts:
             changes.scopes.discard(name)
@@ -143,9 +181,13 @@ def _begin_anew(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, ch
             scope = fresh.scopes[name] = new_scope(fresh.state, context_of(old))
             scope.presence = old.presence if same_contexts else {}
             scope.version = old.version
-    for scope in fresh.scopes.values():
-        rounds.open_next(fresh.state, scope, fresh.learners, changes)
     return fresh
+
+
+def _opened(tuner: Tuner, changes: Changes) -> Tuner:
+    for scope in tuner.scopes.values():
+        rounds.open_next(tuner.state, scope, tuner.learners, changes)
+    return tuner
 
 
 def _supersede(tuner: Tuner, why: str, changes: Changes) -> None:
@@ -184,7 +226,7 @@ def _new(spec: TunerSpec, command: Command, incarnation: int, changes: Changes, 
     Raises:
         Disposed: The worker cannot run the spec: its algorithm, arguments or function.
     """
-    try:
+    with _refused_with_a_reason():
         spec = learners.decided(spec)
         learners.try_out(spec, incarnation, known)
         state = TunerState(
@@ -197,5 +239,12 @@ def _new(spec: TunerSpec, command: Command, incarnation: int, changes: Changes, 
             applied_ms=changes.now_ms,
         )
         return Tuner(state, {"": new_scope(state, Context())})
-    except Exception as error:  # an installed algorithm may raise anything; the spec is what must change
+
+
+@contextmanager
+def _refused_with_a_reason() -> Iterator[None]:
+    """An installed algorithm may raise anything; the spec is what must change."""
+    try:
+        yield
+    except Exception as error:
         raise Disposed("dead_letter", "spec_invalid", f"{type(error).__name__}: {error}") from error

@@ -64,10 +64,16 @@ def decided(spec: TunerSpec) -> TunerSpec:
     return _with_learner(spec, "per_context")
 
 
-def changes_nothing(spec: TunerSpec, standing: TunerSpec) -> bool:
-    """Whether a spec asks for what stands: where it leaves open whether contexts share a learner, either will do."""
-    left_open = spec.context.learner == "auto"
-    return (_with_learner(spec, standing.context.learner) if left_open else spec) == standing
+def decided_as(spec: TunerSpec, standing: TunerSpec) -> TunerSpec:
+    """A spec for a tuner that stands: where it leaves open whether contexts share a learner, what stands will do.
+
+    Raises:
+        OppertuneError: As :func:`build`.
+    """
+    alike = (spec.context.features, spec.algorithm) == (standing.context.features, standing.algorithm)
+    if spec.context.learner == "auto" and alike:
+        return _with_learner(spec, standing.context.learner)
+    return decided(spec)
 
 
 def _with_learner(spec: TunerSpec, learner: str) -> TunerSpec:

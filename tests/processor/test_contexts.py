@@ -113,4 +113,8 @@ def test_a_spec_that_leaves_it_open_changes_nothing_about_what_stands(before):
     assert (world.tuner().incarnation, world.tuner().spec.context.learner) == (learned, before)
     world.apply(spec(parameters=NUMBERS, algorithm={"name": "auto"}, context={"features": TWO, "max_contexts": 3}))
     world.fold()
-    assert world.tuner().incarnation > learned
+    assert (world.tuner().incarnation, world.tuner().spec.context.learner) == (learned, before)
+    assert world.tuner().spec.context.max_contexts == 3
+    world.apply(spec(parameters=NUMBERS, algorithm={"name": "uniform_random"}, context={"features": TWO}))
+    world.fold()
+    assert world.tuner().spec.context.learner == "per_context", "an algorithm without features decides anew"

@@ -144,16 +144,16 @@ def test_a_metric_of_a_request_just_begun_is_settling():
     assert world.dispositions() == {"settling": 1, "applied": 1}
 
 
-def test_a_changed_spec_supersedes_open_rounds_and_begins_anew():
+def test_a_spec_that_learns_otherwise_supersedes_open_rounds():
     world = running()
     world.play(5)
     old = world.metric_event()
     before = world.tuner().incarnation
-    world.apply(spec(description="changed"))
+    world.apply(spec(algorithm={"name": "uniform_random"}))
     world.fold()
     assert world.rounds[-1].outcome == "superseded"
     assert world.tuner().incarnation != before
-    assert world.config().arms[0].round == 1, "the instance is still present: the new spec's first round opens at once"
+    assert world.config().arms[0].round == 7, "the instance is still present: the new spec's first round opens at once"
     world.send("metrics", old)
     world.fold()
     assert world.dispositions()["superseded"] == 1

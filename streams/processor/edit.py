@@ -1,0 +1,151 @@
+"""What of a tuner outlives an edit of its spec: incumbents, what was learned, contexts; in sentences, what does not.
+
+A spec is compared field by field. What says how a tuner is measured, confirmed or kept alive is taken over as it is.
+Where parameters, objective, algorithm or contexts differ, learning begins anew, with what is sound of what was
+measured: rewards of the same objective, of configurations that the new space has. An incumbent stays where it is legal.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+
+from ...algorithms.base import Observation
+from ...core.values import Categorical, ParameterValue, ValueType
+from ...schemas.keys import values_hash
+from ...schemas.spec import TunerSpec
+from ...schemas.state import Incumbent, ScopeState
+from . import learners
+from .round import context_of
+from .tuner import Tuner
+
+Values = Mapping[str, ParameterValue]
+
+_MOST_CARRIED = 1000
+"""Observations that all scopes together take along, each its newest: learning one takes milliseconds, and the whole
+partition waits."""
+
+
+_ROUNDING = 1e-9
+
+
+def touches_learning(old: TunerSpec, new: TunerSpec) -> bool:
+    """Whether a learner of one spec is not simply the other's, too."""
+    return _of_learning(old) != _of_learning(new)
+
+
+def _of_learning(spec: TunerSpec) -> object:
+    return spec.values(), spec.objective, spec.algorithm, spec.context.features, spec.context.learner
+
+
+def keeps_contexts(old: TunerSpec, new: TunerSpec) -> bool:
+    """Whether both tell contexts apart by the same features; else only the scope of no context goes on."""
+    return old.context.features == new.context.features
+
+
+def configuration(values: Values, spec: TunerSpec) -> dict[str, ParameterValue] | None:
+    """A configuration of another spec under this one, ``None`` where it is not legal.
+
+    A parameter that the other has not takes its declared value: until now the app ran what it was written with.
+    """
+    found: dict[str, ParameterValue] = {}
+    for parameter in spec.values():
+        x = _legal(parameter, values.get(parameter.name, parameter.val))
+        if x is None:
+            return None
+        found[parameter.name] = x
+    return found
+
+
+def _legal(parameter: ValueType, x: ParameterValue) -> ParameterValue | None:
+    """A value as the parameter has it, ``None`` where it is not legal: learners keep numbers up to rounding."""
+    if isinstance(parameter, Categorical) or isinstance(x, str):
+        return x if parameter.contains(x) else None
+    nearest = parameter.snap(x)
+    return nearest if math.isclose(nearest, x, rel_tol=_ROUNDING, abs_tol=_ROUNDING) else None
+
+
+def incumbent(scope: ScopeState, old: TunerSpec, new: TunerSpec) -> Incumbent:
+    """The incumbent of a scope under an edited spec: what was confirmed where it is legal, else the declared values."""
+    before = scope.incumbent
+    values = configuration(before.values, new) if before.confirmed else None
+    confirmed = values is not None
+    values = new.declared() if values is None else values
+    runs_alike = values == configuration(before.values, new) and _ran_without(before.values, old, new)
+    return Incumbent(
+        values=values,
+        hash=values_hash(values),
+        reward=before.reward if runs_alike and old.objective == new.objective else None,
+        since_round=before.since_round if confirmed else 0,
+        confirmed=confirmed,
+    )
+
+
+def _ran_without(values: Values, old: TunerSpec, new: TunerSpec) -> bool:
+    """Whether parameters that are there no more had their declared values, as in an app that does not know them."""
+    gone = {p.name: p.val for p in old.parameters} | {p.name: values.get(p.name) for p in new.parameters}
+    return all(values.get(name) == x for name, x in gone.items())
+
+
+def observations(tuner: Tuner, scope: ScopeState, new: TunerSpec) -> list[Observation]:
+    """What a scope's learner under an edited spec may be told of what the one before knows, oldest first."""
+    most = max(_MOST_CARRIED // len(tuner.scopes), 1)
+    return list(_sound(tuner, scope, new))[-most:]
+
+
+def _sound(tuner: Tuner, scope: ScopeState, new: TunerSpec) -> Iterator[Observation]:
+    if tuner.spec.objective != new.objective or tuner.state.suspended is not None:
+        return
+    for seen in _known(tuner, scope):
+        values = configuration(seen.prediction, new)
+        if values is not None and _ran_without(seen.prediction, tuner.spec, new):
+            yield Observation(values, seen.reward)
+
+
+def _known(tuner: Tuner, scope: ScopeState) -> list[Observation]:
+    return tuner.learners.of(scope.scope).observations(context_of(scope))
+
+
+def losses(tuner: Tuner, new: TunerSpec) -> list[str]:
+    """What would be lost if the spec were applied to the tuner as it stands: sentences, none where nothing is.
+
+    Args:
+        tuner: The tuner; it is not changed.
+        new: The spec, its learner decided.
+
+    Raises:
+        OppertuneError: No learner can be built from the new spec.
+    """
+    old, found = tuner.spec, list[str]()
+    if not touches_learning(old, new):
+        return found
+    kept = [scope for name, scope in tuner.scopes.items() if not name or keeps_contexts(old, new)]
+    if gone := len(tuner.scopes) - len(kept):
+        found.append(f"contexts are told apart by other features: {gone} of them are forgotten, with their incumbents")
+    for scope in kept:
+        if scope.incumbent.confirmed and not incumbent(scope, old, new).confirmed:
+            shown = ", ".join(f"{name}={value}" for name, value in scope.incumbent.values.items())
+            found.append(f"the incumbent{_of(scope)} is not legal any more, the declared values run instead: {shown}")
+    return found + _of_learned(tuner, kept, new)
+
+
+def _of(scope: ScopeState) -> str:
+    named = ", ".join(f"{field}={value}" for field, value in (scope.context or {}).items())
+    return f" of {named}" if named else ""
+
+
+def _of_learned(tuner: Tuner, kept: list[ScopeState], new: TunerSpec) -> list[str]:
+    forgotten = "what was learned is forgotten"
+    if all(scope.last_reward is None for scope in tuner.scopes.values()):
+        return []
+    if tuner.state.suspended is not None:
+        return [f"the tuner is suspended: {forgotten}"]
+    if tuner.spec.objective != new.objective:
+        return [f"rewards are of another objective: {forgotten}, and the rewards of incumbents"]
+    if not learners.build(new, tuner.state.incarnation, "").capabilities.learns_from_others:
+        return [f"{new.algorithm.name} learns only from what it asked for: {forgotten}"]
+    known = sum(len(_known(tuner, scope)) for scope in kept)
+    gone = known - sum(len(observations(tuner, scope, new)) for scope in kept)
+    if not known:
+        return [f"{tuner.spec.algorithm.name} keeps no configurations that another could learn from: {forgotten}"]
+    return (
+        [f"{gone} of {known} configurations that were measured are forgotten: the new space lacks them"] if gone else []
+    )
