@@ -24,8 +24,8 @@ _INTRODUCTION = """\
 
 What is tuned, how it is measured, and when to stop. Written by people, in YAML or JSON; applied by
 `oppertune tuner apply FILE`, checked alone by `oppertune tuner apply FILE --dry-run`. A field that is not listed here
-is refused: it is a typing error. Applying the same spec again changes nothing; applying a changed one begins to learn
-anew.
+is refused: it is a typing error. Applying the same spec again changes nothing; a changed one keeps what is sound of
+what was learned, and the incumbents wherever they are legal.
 
 ```yaml title="examples/checkout.yaml"
 {example}```

@@ -58,7 +58,7 @@ VERBS: Final = {
     for verb in (
         Verb(
             word="apply",
-            help="Apply a spec: a new tuner, or a changed one, which starts learning anew."
+            help="Apply a spec: a new tuner, or a changed one, which keeps what is sound of what was learned."
             "\n\nValidates, publishes, and waits until a worker has taken it up (exit code 0), refused it (6), or none"
             " answered (5).",
             example="checkout.yaml --reason 'try larger pools'",
