@@ -81,6 +81,7 @@ class Presence(_Part):
     """An instance that said it is here."""
 
     expires_ms: Milliseconds
+    heard_ms: Milliseconds = Field(0, description="time of its newest sign of life")
     boot: str | None = None
     seq: int = -1
 
