@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from ...core.errors import OverBudget
-from ...schemas.events import MetricEvent
+from ...schemas.events import Command, MetricEvent
 from ...schemas.keys import scope_key, state_scope_key
 from ...schemas.records import RoundRecord
 from ...schemas.state import Disposition, ScopeState, TunerState
@@ -71,6 +71,7 @@ class Changes:
         deleted_configs: The same of ``configs``.
         dead_letters: What could not be used.
         dispositions: What became of each record, by its topic and offset.
+        commands: Those that were carried out, with their offsets.
     """
 
     now_ms: int = 0
@@ -84,6 +85,7 @@ class Changes:
     deleted_configs: set[str] = field(default_factory=set)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     dispositions: list[tuple[str, int, Disposition]] = field(default_factory=list)
+    commands: list[tuple[Command, int]] = field(default_factory=list)
 
     def publish(self, scope: ScopeState) -> None:
         """The fleet gets a new answer for a scope."""

@@ -17,8 +17,7 @@ from .round import End, context_of
 from .tuner import Tuner, new_scope
 
 REMEMBERED_COMMANDS = 32
-"""Ids of commands by which one that was sent twice is known: a producer sends again within minutes, operators command
-now and then."""
+"""Ids of commands in a tuner's record, by which whoever sent one sees that it was carried out."""
 
 REMEMBERED_INCARNATIONS = 16
 """Earlier incarnations whose late metrics are known for what they are; of older ones they are of an unknown request."""
@@ -37,10 +36,8 @@ def carry_out(tuner: Tuner, command: Command, offset: int, changes: Changes) -> 
         The tuner as it is then; ``None`` where it was deleted.
 
     Raises:
-        Disposed: It was carried out before, or its spec cannot be used.
+        Disposed: Its spec cannot be used.
     """
-    if command.id in tuner.state.commands:
-        raise Disposed("duplicate", "seen", letter=False)
     after = VERBS[command.kind](tuner, command, offset, changes)
     if after is not None:
         _remember(after, command, changes)

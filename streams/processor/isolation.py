@@ -13,6 +13,7 @@ from ...schemas.events import Command, ContextEvent, MetricEvent
 from ...schemas.keys import scope_key
 from ...schemas.state import Disposition
 from . import commands
+from .carried_out import CarriedOut
 from .changes import Changes
 from .disposition import Disposed, dead_letter
 from .effects import Effects, Received
@@ -27,13 +28,15 @@ class IsolatedTuner:
         name: The tuner's name.
         partition: Number of the partition, for dead letters.
         committed: Its records of ``state`` by key.
+        carried_out: The commands that were, on the partition; changes.
     """
 
-    def __init__(self, name: str, partition: int, committed: dict[str, bytes]) -> None:
+    def __init__(self, name: str, partition: int, committed: dict[str, bytes], carried_out: CarriedOut) -> None:
         self.name = name
         self.unreadable = ""
         self._partition = partition
         self._committed = committed
+        self._carried_out = carried_out
         self._tuner: Tuner | None = None
         self._restore()
 
@@ -115,6 +118,8 @@ class IsolatedTuner:
                 self._committed.pop(key, None)
             else:
                 self._committed[key] = value
+        for command, offset in changes.commands:
+            self._carried_out.add(command, offset)
         return effects
 
     def _pass_time(self, now_ms: int, changes: Changes) -> None:
@@ -135,6 +140,8 @@ class IsolatedTuner:
             changes.dispositions.append((record.topic, record.offset, disposition))
 
     def _take(self, record: Received, event: Event, changes: Changes) -> None:
+        if isinstance(event, Command):
+            self._carried_out.check(event)
         if self._tuner is None:
             self._take_without_tuner(record, event, changes)
         elif isinstance(event, MetricEvent):
@@ -143,6 +150,8 @@ class IsolatedTuner:
             self._tuner.context(event, changes)
         else:
             self._tuner = commands.carry_out(self._tuner, event, record.offset, changes)
+        if isinstance(event, Command):
+            changes.commands.append((event, record.offset))
 
     def _take_without_tuner(self, record: Received, event: Event, changes: Changes) -> None:
         if isinstance(event, Command) and event.kind == "apply":

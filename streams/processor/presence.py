@@ -39,7 +39,7 @@ def see(scope: ScopeState, event: ContextEvent | MetricEvent, ttl_s: float, limi
             raise Disposed("refused", "too_many_instances", f"more than {limit} instances in one context")
         presence = scope.presence[event.instance] = Presence(expires_ms=0)
     presence.expires_ms = max(presence.expires_ms, now_ms + ms(ttl_s))
-    presence.heard_ms = max(presence.heard_ms, now_ms)
+    presence.heard_ms = max(presence.heard_ms or 0, now_ms)
     if isinstance(event, ContextEvent) and event.seq is not None:
         presence.boot, presence.seq = event.boot, event.seq
 

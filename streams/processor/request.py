@@ -201,7 +201,7 @@ def enough_instances(spec: TunerSpec, scope: ScopeState, request: OpenRequest, n
 def silent(scope: ScopeState, request: OpenRequest, now_ms: int) -> list[str]:
     """The instances that ran the request, reported nothing and fell silent, heartbeats too; not who said goodbye."""
     deadline = deadline_ms(request)
-    return [n for n, p in _unreported(scope, request) if p.heard_ms <= deadline and p.expires_ms < now_ms]
+    return [n for n, p in _unreported(scope, request) if (p.heard_ms or 0) <= deadline and p.expires_ms < now_ms]
 
 
 def can_be_measured(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
@@ -217,7 +217,7 @@ def judged_ms(spec: TunerSpec, scope: ScopeState, request: OpenRequest) -> int:
     or the end of its presence tells whether it lives and has nothing to measure, or fell silent.
     """
     deadline = deadline_ms(request)
-    unknown = [p.expires_ms for _, p in _unreported(scope, request) if p.heard_ms <= deadline < p.expires_ms]
+    unknown = [p.expires_ms for _, p in _unreported(scope, request) if (p.heard_ms or 0) <= deadline < p.expires_ms]
     if not unknown or (samples(spec, request) and enough_instances(spec, scope, request, deadline)):
         return deadline + 1
     return max(unknown) + 1

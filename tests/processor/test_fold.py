@@ -176,7 +176,7 @@ def test_deleting_a_tuner_leaves_no_record_behind():
     world = running()
     world.command("delete")
     world.fold()
-    assert set(world.state) == {"@offsets"}
+    assert set(world.state) == {"@offsets", "@commands"}
     assert world.configs == {}
     world.here()
     world.fold()
