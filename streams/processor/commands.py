@@ -137,7 +137,7 @@ def _begin_anew(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, ch
             changes.scopes.discard(name)
             changes.forget(tuner.name, name)
         else:
-            scope = fresh.scopes[name] = new_scope(fresh.state, context_of(old))
+            scope = fresh.add(new_scope(fresh.state, context_of(old)))
             scope.presence = old.presence if same_contexts else {}
             scope.version = old.version
     for scope in fresh.scopes.values():

@@ -162,11 +162,10 @@ class Partition:
             self._keep(tuner)
         # 4.
         now_ms = self._time(read_to_end_ms)
-        for tuner in list(self._tuners.values()):
-            due = tuner.due_ms()
-            if due is not None and due <= now_ms:
-                effects.merge(tuner.pass_time(now_ms))
-                self._keep(tuner)
+        due = [name for name, tuner in self._tuners.items() if (at := tuner.due_ms()) is not None and at <= now_ms]
+        for name in sorted(due):
+            effects.merge(self._tuners[name].pass_time(now_ms))
+            self._keep(self._tuners[name])
         if (carried_out := self._carried_out.written()) is not None:
             effects.state[COMMANDS_KEY] = carried_out
         # 5.
