@@ -61,6 +61,7 @@ class Changes:
 
     Attributes:
         now_ms: Partition time of the event that is being folded.
+        seen_ms: Nobody sees what is published before this time: the newest of the broker's that the fold knows of.
         own: The tuner's own state record changed.
         scopes: Scopes whose state record changed.
         published: Scopes with a newer config record.
@@ -75,6 +76,7 @@ class Changes:
     """
 
     now_ms: int = 0
+    seen_ms: int = 0
     own: bool = False
     scopes: set[str] = field(default_factory=set)
     published: set[str] = field(default_factory=set)

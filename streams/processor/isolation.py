@@ -37,6 +37,7 @@ class IsolatedTuner:
         self._partition = partition
         self._committed = committed
         self._carried_out = carried_out
+        self._seen_ms = 0
         self._tuner: Tuner | None = None
         self._restore()
 
@@ -54,11 +55,17 @@ class IsolatedTuner:
         """When time alone next changes the tuner."""
         return self._tuner.due_ms() if self._tuner is not None else None
 
-    def fold(self, events: Sequence[tuple[Received, Event]], floor_ms: int) -> Effects:
-        """Fold events in order; ``floor_ms`` is the partition's time, which an event's cannot precede.
+    def fold(self, events: Sequence[tuple[Received, Event]], floor_ms: int, seen_ms: int) -> Effects:
+        """Fold events in order.
 
         A command is a step of its own: it may end a tuner's life or begin one.
+
+        Args:
+            events: The tuner's own.
+            floor_ms: The partition's time, which an event's cannot precede.
+            seen_ms: What is published now is not seen before that time.
         """
+        self._seen_ms = seen_ms
         effects = Effects()
         for is_command, run in groupby(events, key=lambda pair: isinstance(pair[1], Command)):
             together = list(run)
@@ -66,8 +73,9 @@ class IsolatedTuner:
                 effects.merge(self._fold_step(step, floor_ms))
         return effects
 
-    def pass_time(self, now_ms: int) -> Effects:
-        """Let deadlines pass and renew leases."""
+    def pass_time(self, now_ms: int, seen_ms: int) -> Effects:
+        """Let deadlines pass and renew leases; ``seen_ms`` as above."""
+        self._seen_ms = seen_ms
         try:
             return self._attempt(lambda changes: self._pass_time(now_ms, changes))
         except Exception as error:  # noqa: BLE001 - whatever a learner raises costs its tuner only
@@ -110,7 +118,7 @@ class IsolatedTuner:
 
     def _attempt(self, step: Callable[[Changes], None]) -> Effects:
         """Run a step on the live tuner and encode what it changed; what it wrote is then committed here too."""
-        changes = Changes()
+        changes = Changes(seen_ms=self._seen_ms)
         step(changes)
         effects = self._tuner.encode(changes) if self._tuner is not None else changes.effects(None, {}, None)
         for key, value in effects.state.items():

@@ -156,15 +156,16 @@ class Partition:
             else:
                 events.setdefault(event.tuner, []).append((record, event))
         # 3.
+        seen_ms = max([offsets.time_ms, *read_to_end_ms.values(), *(record.timestamp_ms for record in fresh)])
         for name, own in events.items():
             tuner = self._tuners.get(name) or IsolatedTuner(name, offsets.partition, {}, self._carried_out)
-            effects.merge(tuner.fold(own, offsets.time_ms))
+            effects.merge(tuner.fold(own, offsets.time_ms, seen_ms))
             self._keep(tuner)
         # 4.
         now_ms = self._time(read_to_end_ms)
         due = [name for name, tuner in self._tuners.items() if (at := tuner.due_ms()) is not None and at <= now_ms]
         for name in sorted(due):
-            effects.merge(self._tuners[name].pass_time(now_ms))
+            effects.merge(self._tuners[name].pass_time(now_ms, seen_ms))
             self._keep(self._tuners[name])
         if (carried_out := self._carried_out.written()) is not None:
             effects.state[COMMANDS_KEY] = carried_out

@@ -69,7 +69,8 @@ def open_next(tuner: TunerState, scope: ScopeState, learners: Learners, changes:
         values=values,
         hash=values_hash(values),
         opened_ms=changes.now_ms,
-        activate_by_ms=changes.now_ms + ms(tuner.spec.activation_s),
+        # From when it can be seen: in a backlog, events are far behind the time at which they are folded.
+        activate_by_ms=max(changes.now_ms, changes.seen_ms) + ms(tuner.spec.activation_s),
     )
     scope.arms = [request]
     changes.publish(scope)
@@ -113,12 +114,12 @@ def _at_deadline(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_m
 
     Else whoever fell silent decides: alive with nothing to measure says nothing of a configuration.
     """
-    if request.measure_by_ms is None:
-        return _silent(spec, scope, "no instance ran it in time", fail=spec.deadlines.on_inactive == "fail")
     if samples(spec, request) and enough_instances(spec, scope, request, now_ms):
         return _measured(spec, request)
     if lease.ran_out(spec, scope, now_ms):
         return End("skipped", "its lease ran out: no worker renewed it")
+    if request.measure_by_ms is None:
+        return _silent(spec, scope, "no instance ran it in time", fail=spec.deadlines.on_inactive == "fail")
     if not can_be_measured(spec, scope, request, now_ms):
         gone = f"{len(silent(scope, request, now_ms))} of the {len(request.ran)} instances that ran it fell silent"
         return _silent(spec, scope, gone, fail=spec.deadlines.on_silence == "fail")
