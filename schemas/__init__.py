@@ -11,12 +11,13 @@ from .context import reduce_context
 from .events import Command, ContextEvent, MetricEvent
 from .records import DeadLetterHeaders, JournalRecord, RoundRecord
 from .spec import TunerSpec
-from .state import PartitionOffsets, ScopeState, TunerState
+from .state import CarriedOutCommands, PartitionOffsets, ScopeState, TunerState
 
 __all__ = [
     "MAX_EVENT_BYTES",
     "SCHEMA_VERSION",
     "Arm",
+    "CarriedOutCommands",
     "Command",
     "ConfigRecord",
     "Configuration",

@@ -17,7 +17,7 @@ from .configs import ConfigRecord
 from .events import Command, ContextEvent, MetricEvent
 from .records import DeadLetterHeaders, JournalRecord, RoundRecord
 from .spec import TunerSpec
-from .state import PartitionOffsets, ScopeState, TunerState
+from .state import CarriedOutCommands, PartitionOffsets, ScopeState, TunerState
 
 Json = dict[str, Any]
 Role = Literal["app", "operator", "worker"]
@@ -67,8 +67,8 @@ CHANNELS = {
     ),
     "state": _Channel(
         "What the worker remembers. An empty value deletes it.",
-        f"`@offsets`, {_SCOPE}: there is always a `/` in a scope's key",
-        (TunerState, ScopeState, PartitionOffsets),
+        f"`@offsets`, `@commands`, {_SCOPE}: there is always a `/` in a scope's key",
+        (TunerState, ScopeState, PartitionOffsets, CarriedOutCommands),
         "worker",
         "operator",
         "compact",

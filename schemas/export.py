@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from . import (
+    CarriedOutCommands,
     Command,
     ConfigRecord,
     ContextEvent,
@@ -33,6 +34,7 @@ RECORDS: dict[str, type[BaseModel]] = {
     "journal-record": JournalRecord,
     "metric-event": MetricEvent,
     "partition-offsets": PartitionOffsets,
+    "carried-out-commands": CarriedOutCommands,
     "round-record": RoundRecord,
     "scope-state": ScopeState,
     "tuner-spec": TunerSpec,

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 import orjson
 
 OFFSETS_KEY = "@offsets"
-"""Key of a partition's own record in the ``state`` topic. ``@`` cannot start a tuner's name."""
+"""Key of what was applied of a partition in the ``state`` topic."""
+
+COMMANDS_KEY = "@commands"
+"""Key of the commands that were carried out on a partition, in the same topic."""
 
 _REQUESTS = uuid.UUID("9f0e4c6e-6f0b-5c53-9f29-7d3a1d6a3c11")
 
@@ -29,6 +32,11 @@ def state_scope_key(tuner: str, scope: str) -> str:
 def tuner_of(key: str) -> str:
     """The tuner's name in a key of ``configs`` or ``state``."""
     return key.partition("/")[0]
+
+
+def is_partitions(key: str) -> bool:
+    """Whether a key of ``state`` is that of a partition's own record: ``@`` cannot start a tuner's name."""
+    return key.startswith("@")
 
 
 def murmur2(data: bytes) -> int:

@@ -200,7 +200,7 @@ class Deadlines(Handwritten):
     measurement_s: PositiveSeconds | None = Field(None, description="from running to measured; default: ten intervals")
     on_inactive: Literal["skip", "fail"] = Field("skip", description="when no instance ran it in time")
     on_silence: Literal["fail", "skip"] = Field(
-        "fail", description="when it ran and too little came back: fail tells the learner the worst reward, or skip"
+        "fail", description="when instances that ran it fell silent: fail tells the learner the worst reward, or skip"
     )
 
 

@@ -68,7 +68,7 @@ class TunerState(_Mutable, Record):
     spec: TunerSpec
     incarnation: Offset = Field(description="offset of the command that made the tuner what it is")
     earlier: list[Offset] = Field([], description="earlier incarnations, newest last, a bounded number")
-    commands: list[Identifier] = Field([], description="ids of the last commands: a command sent twice counts once")
+    commands: list[Identifier] = Field([], description="ids of the last commands: whoever sent one sees it here")
     author: str
     reason: Prose = ""
     applied_ms: Milliseconds
@@ -81,6 +81,7 @@ class Presence(_Part):
     """An instance that said it is here."""
 
     expires_ms: Milliseconds
+    heard_ms: Milliseconds | None = Field(None, description="time of its newest sign of life")
     boot: str | None = None
     seq: int = -1
 
@@ -201,6 +202,17 @@ class SourceState(_Part):
         0, description="offsets that hold no record: transaction markers, aborted or compacted records"
     )
     lost: Counter = Field(0, description="offsets whose records were deleted before they were applied")
+
+
+class CarriedOutCommands(_Mutable, Record):
+    """Which commands were carried out on a partition: each counts once, beyond its tuner's life. Key: ``@commands``."""
+
+    topic: ClassVar[str] = "state"
+
+    ids: list[str] = Field([], description="hashes of tuner and id, newest last, a bounded number")
+    older: Bits = Field(0, description="a Bloom filter of ids that are older")
+    oldest: Bits = Field(0, description="the filter before it, which is full")
+    filtered: Counter = Field(0, description="ids in the filter that is being filled")
 
 
 class PartitionOffsets(_Mutable, Record):

@@ -167,6 +167,12 @@ class World:
         self.now_ms += round(seconds * 1000)
         return self.fold(read_to_end=True)
 
+    def fall_silent(self) -> None:
+        """Nothing more is heard of anybody until nobody counts as present, while a worker renews what it published."""
+        until = max(p.expires_ms for key in self.state if "/" in key for p in self._scope_of(key).presence.values())
+        while self.now_ms <= until:
+            self.wait(1)
+
     # -- looking
 
     def config(self, scope: str = "", name: str = "checkout") -> ConfigRecord:
@@ -177,6 +183,9 @@ class World:
 
     def scope(self, scope: str = "", name: str = "checkout") -> ScopeState:
         return ScopeState.from_bytes(self.state[f"{name}/{scope}"])
+
+    def _scope_of(self, key: str) -> ScopeState:
+        return ScopeState.from_bytes(self.state[key])
 
     def offsets(self) -> PartitionOffsets:
         return PartitionOffsets.from_bytes(self.state[OFFSETS_KEY])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from ...core.errors import OverBudget
-from ...schemas.events import MetricEvent
+from ...schemas.events import Command, MetricEvent
 from ...schemas.keys import scope_key, state_scope_key
 from ...schemas.records import RoundRecord
 from ...schemas.state import Disposition, ScopeState, TunerState
@@ -61,6 +61,7 @@ class Changes:
 
     Attributes:
         now_ms: Partition time of the event that is being folded.
+        seen_ms: Nobody sees what is published before this time: the newest of the broker's that the fold knows of.
         own: The tuner's own state record changed.
         scopes: Scopes whose state record changed.
         published: Scopes with a newer config record.
@@ -71,9 +72,11 @@ class Changes:
         deleted_configs: The same of ``configs``.
         dead_letters: What could not be used.
         dispositions: What became of each record, by its topic and offset.
+        commands: Those that were carried out, with their offsets.
     """
 
     now_ms: int = 0
+    seen_ms: int = 0
     own: bool = False
     scopes: set[str] = field(default_factory=set)
     published: set[str] = field(default_factory=set)
@@ -84,6 +87,7 @@ class Changes:
     deleted_configs: set[str] = field(default_factory=set)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     dispositions: list[tuple[str, int, Disposition]] = field(default_factory=list)
+    commands: list[tuple[Command, int]] = field(default_factory=list)
 
     def publish(self, scope: ScopeState) -> None:
         """The fleet gets a new answer for a scope."""

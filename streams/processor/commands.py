@@ -19,8 +19,7 @@ from .round import End, context_of
 from .tuner import Tuner, new_scope
 
 REMEMBERED_COMMANDS = 32
-"""Ids of commands by which one that was sent twice is known: a producer sends again within minutes, operators command
-now and then."""
+"""Ids of commands in a tuner's record, by which whoever sent one sees that it was carried out."""
 
 REMEMBERED_INCARNATIONS = 16
 """Earlier incarnations whose late metrics are known for what they are; of older ones they are of an unknown request."""
@@ -39,10 +38,8 @@ def carry_out(tuner: Tuner, command: Command, offset: int, changes: Changes) -> 
         The tuner as it is then; ``None`` where it was deleted.
 
     Raises:
-        Disposed: It was carried out before, or its spec cannot be used.
+        Disposed: Its spec cannot be used.
     """
-    if command.id in tuner.state.commands:
-        raise Disposed("duplicate", "seen", letter=False)
     after = VERBS[command.kind](tuner, command, offset, changes)
     if after is not None:
         _remember(after, command, changes)
@@ -178,7 +175,7 @@ def _begin_anew(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, ch
             changes.scopes.discard(name)
             changes.forget(tuner.name, name)
         else:
-            scope = fresh.scopes[name] = new_scope(fresh.state, context_of(old))
+            scope = fresh.add(new_scope(fresh.state, context_of(old)))
             scope.presence = old.presence if same_contexts else {}
             scope.version = old.version
     return fresh

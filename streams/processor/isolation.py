@@ -13,6 +13,7 @@ from ...schemas.events import Command, ContextEvent, MetricEvent
 from ...schemas.keys import scope_key
 from ...schemas.state import Disposition
 from . import commands
+from .carried_out import CarriedOut
 from .changes import Changes
 from .disposition import Disposed, dead_letter
 from .effects import Effects, Received
@@ -27,13 +28,16 @@ class IsolatedTuner:
         name: The tuner's name.
         partition: Number of the partition, for dead letters.
         committed: Its records of ``state`` by key.
+        carried_out: The commands that were, on the partition; changes.
     """
 
-    def __init__(self, name: str, partition: int, committed: dict[str, bytes]) -> None:
+    def __init__(self, name: str, partition: int, committed: dict[str, bytes], carried_out: CarriedOut) -> None:
         self.name = name
         self.unreadable = ""
         self._partition = partition
         self._committed = committed
+        self._carried_out = carried_out
+        self._seen_ms = 0
         self._tuner: Tuner | None = None
         self._restore()
 
@@ -51,11 +55,17 @@ class IsolatedTuner:
         """When time alone next changes the tuner."""
         return self._tuner.due_ms() if self._tuner is not None else None
 
-    def fold(self, events: Sequence[tuple[Received, Event]], floor_ms: int) -> Effects:
-        """Fold events in order; ``floor_ms`` is the partition's time, which an event's cannot precede.
+    def fold(self, events: Sequence[tuple[Received, Event]], floor_ms: int, seen_ms: int) -> Effects:
+        """Fold events in order.
 
         A command is a step of its own: it may end a tuner's life or begin one.
+
+        Args:
+            events: The tuner's own.
+            floor_ms: The partition's time, which an event's cannot precede.
+            seen_ms: What is published now is not seen before that time.
         """
+        self._seen_ms = seen_ms
         effects = Effects()
         for is_command, run in groupby(events, key=lambda pair: isinstance(pair[1], Command)):
             together = list(run)
@@ -63,8 +73,9 @@ class IsolatedTuner:
                 effects.merge(self._fold_step(step, floor_ms))
         return effects
 
-    def pass_time(self, now_ms: int) -> Effects:
-        """Let deadlines pass and renew leases."""
+    def pass_time(self, now_ms: int, seen_ms: int) -> Effects:
+        """Let deadlines pass and renew leases; ``seen_ms`` as above."""
+        self._seen_ms = seen_ms
         try:
             return self._attempt(lambda changes: self._pass_time(now_ms, changes))
         except Exception as error:  # noqa: BLE001 - whatever a learner raises costs its tuner only
@@ -107,7 +118,7 @@ class IsolatedTuner:
 
     def _attempt(self, step: Callable[[Changes], None]) -> Effects:
         """Run a step on the live tuner and encode what it changed; what it wrote is then committed here too."""
-        changes = Changes()
+        changes = Changes(seen_ms=self._seen_ms)
         step(changes)
         effects = self._tuner.encode(changes) if self._tuner is not None else changes.effects(None, {}, None)
         for key, value in effects.state.items():
@@ -115,6 +126,8 @@ class IsolatedTuner:
                 self._committed.pop(key, None)
             else:
                 self._committed[key] = value
+        for command, offset in changes.commands:
+            self._carried_out.add(command, offset)
         return effects
 
     def _pass_time(self, now_ms: int, changes: Changes) -> None:
@@ -135,6 +148,8 @@ class IsolatedTuner:
             changes.dispositions.append((record.topic, record.offset, disposition))
 
     def _take(self, record: Received, event: Event, changes: Changes) -> None:
+        if isinstance(event, Command):
+            self._carried_out.check(event)
         if self._tuner is None:
             self._take_without_tuner(record, event, changes)
         elif isinstance(event, MetricEvent):
@@ -143,6 +158,8 @@ class IsolatedTuner:
             self._tuner.context(event, changes)
         else:
             self._tuner = commands.carry_out(self._tuner, event, record.offset, changes)
+        if isinstance(event, Command):
+            changes.commands.append((event, record.offset))
 
     def _take_without_tuner(self, record: Received, event: Event, changes: Changes) -> None:
         if isinstance(event, Command) and event.kind == "apply":

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from ...core.errors import InvalidState, TopicRecreated, TopicsInvalid
-from ...schemas.keys import OFFSETS_KEY, tuner_of
-from ...schemas.state import PartitionOffsets, SourceState
+from ...schemas.keys import COMMANDS_KEY, OFFSETS_KEY, is_partitions, tuner_of
+from ...schemas.state import CarriedOutCommands, PartitionOffsets, SourceState
 from . import accounting
+from .carried_out import CarriedOut
 from .disposition import Disposed, dead_letter
 from .effects import SOURCES, Effects, Received
 from .events import Event, decode
@@ -19,14 +20,24 @@ from .journal import journal_record, of_topic
 from .statistics import PartitionStatistics, TunerStatistics, of_tuner
 
 
+def _carried_out(records: Mapping[str, bytes], partition: int) -> CarriedOut:
+    if COMMANDS_KEY not in records:
+        return CarriedOut(CarriedOutCommands(v=1))
+    try:
+        return CarriedOut(CarriedOutCommands.from_bytes(records[COMMANDS_KEY]))
+    except ValueError as error:
+        raise InvalidState(f"partition {partition}: its commands carried out cannot be read: {error}") from error
+
+
 class Partition:
     """The tuners of one partition, and what was applied of its sources.
 
     A fold changes it in place. Where its effects then cannot be committed, throw the partition away and restore it.
     """
 
-    def __init__(self, offsets: PartitionOffsets, tuners: dict[str, IsolatedTuner]) -> None:
+    def __init__(self, offsets: PartitionOffsets, carried_out: CarriedOut, tuners: dict[str, IsolatedTuner]) -> None:
         self._offsets = offsets
+        self._carried_out = carried_out
         self._tuners = tuners
 
     @classmethod
@@ -44,7 +55,7 @@ class Partition:
         Raises:
             TopicRecreated: A source topic is not the one whose offsets were applied.
             TopicsInvalid: The number of partitions has changed: tuners would be looked for where they are not.
-            InvalidState: The partition's own record cannot be read.
+            InvalidState: One of the partition's own records cannot be read.
         """
         offsets = PartitionOffsets(v=1, partition=partition, partitions=partitions, sources={})
         if OFFSETS_KEY in records:
@@ -66,9 +77,13 @@ class Partition:
             source.topic_id = now or source.topic_id
         by_tuner: dict[str, dict[str, bytes]] = {}
         for key, value in records.items():
-            if key != OFFSETS_KEY:
+            if not is_partitions(key):
                 by_tuner.setdefault(tuner_of(key), {})[key] = value
-        return cls(offsets, {name: IsolatedTuner(name, partition, own) for name, own in by_tuner.items()})
+        carried_out = _carried_out(records, partition)
+        tuners = {name: IsolatedTuner(name, partition, own, carried_out) for name, own in by_tuner.items()}
+        if COMMANDS_KEY not in records:
+            carried_out.know(one.tuner.state for one in tuners.values() if one.tuner is not None)
+        return cls(offsets, carried_out, tuners)
 
     # -- where it stands
 
@@ -141,17 +156,19 @@ class Partition:
             else:
                 events.setdefault(event.tuner, []).append((record, event))
         # 3.
+        seen_ms = max([offsets.time_ms, *read_to_end_ms.values(), *(record.timestamp_ms for record in fresh)])
         for name, own in events.items():
-            tuner = self._tuners.get(name) or IsolatedTuner(name, offsets.partition, {})
-            effects.merge(tuner.fold(own, offsets.time_ms))
+            tuner = self._tuners.get(name) or IsolatedTuner(name, offsets.partition, {}, self._carried_out)
+            effects.merge(tuner.fold(own, offsets.time_ms, seen_ms))
             self._keep(tuner)
         # 4.
         now_ms = self._time(read_to_end_ms)
-        for tuner in list(self._tuners.values()):
-            due = tuner.due_ms()
-            if due is not None and due <= now_ms:
-                effects.merge(tuner.pass_time(now_ms))
-                self._keep(tuner)
+        due = [name for name, tuner in self._tuners.items() if (at := tuner.due_ms()) is not None and at <= now_ms]
+        for name in sorted(due):
+            effects.merge(self._tuners[name].pass_time(now_ms, seen_ms))
+            self._keep(self._tuners[name])
+        if (carried_out := self._carried_out.written()) is not None:
+            effects.state[COMMANDS_KEY] = carried_out
         # 5.
         if fresh or effects:
             accounting.count(offsets, accounts, effects.dispositions)

@@ -39,13 +39,15 @@ def see(scope: ScopeState, event: ContextEvent | MetricEvent, ttl_s: float, limi
             raise Disposed("refused", "too_many_instances", f"more than {limit} instances in one context")
         presence = scope.presence[event.instance] = Presence(expires_ms=0)
     presence.expires_ms = max(presence.expires_ms, now_ms + ms(ttl_s))
+    presence.heard_ms = max(presence.heard_ms or 0, now_ms)
     if isinstance(event, ContextEvent) and event.seq is not None:
         presence.boot, presence.seq = event.boot, event.seq
 
 
 def forget_absent(scope: ScopeState, now_ms: int) -> None:
-    """Drop the instances whose time is up."""
-    scope.presence = {name: p for name, p in scope.presence.items() if p.expires_ms >= now_ms}
+    """Drop the instances whose time is up, but those whose silence an open round is still to be judged by."""
+    waited_for = {name for request in scope.arms for name, reports in request.ran.items() if not reports}
+    scope.presence = {n: p for n, p in scope.presence.items() if p.expires_ms >= now_ms or n in waited_for}
 
 
 def leave(scopes: Iterable[ScopeState], event: ContextEvent, *, but: str) -> list[str]:

@@ -13,7 +13,7 @@ from ...schemas.events import MeasuredSummary, MetricEvent
 from ...schemas.keys import request_id
 from ...schemas.records import MetricResult
 from ...schemas.spec import TunerSpec
-from ...schemas.state import OpenRequest, ScopeState, TunerState
+from ...schemas.state import OpenRequest, Presence, ScopeState, TunerState
 from .deduplication import count_once
 from .disposition import Disposed
 from .presence import present
@@ -185,14 +185,56 @@ def _reports(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: i
     One that ran it and is gone counts: a configuration that kills its instances must not be judged by the survivors.
     """
     reported = sum(1 for reports in request.ran.values() if reports)
-    others = sum(1 for name in present(scope, now_ms) if name not in request.ran)
-    return reported, max(math.ceil(spec.measurement.min_instance_share * (len(request.ran) + others)), 1)
+    return reported, max(math.ceil(spec.measurement.min_instance_share * _concerned(scope, request, now_ms)), 1)
+
+
+def _concerned(scope: ScopeState, request: OpenRequest, now_ms: int) -> int:
+    return len(request.ran) + sum(1 for name in present(scope, now_ms) if name not in request.ran)
 
 
 def enough_instances(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
     """Whether as many instances reported as must."""
     reported, needed = _reports(spec, scope, request, now_ms)
     return reported >= needed
+
+
+def silent(scope: ScopeState, request: OpenRequest, now_ms: int) -> list[str]:
+    """The instances that ran the request, reported nothing and fell silent, heartbeats too; not who said goodbye."""
+    deadline = deadline_ms(request)
+    return [n for n, p in _unreported(scope, request) if (p.heard_ms or 0) <= deadline and p.expires_ms < now_ms]
+
+
+def can_be_measured(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
+    """Whether those that did not fall silent are as many as must report."""
+    _, needed = _reports(spec, scope, request, now_ms)
+    return _concerned(scope, request, now_ms) - len(silent(scope, request, now_ms)) >= needed
+
+
+def judged_ms(spec: TunerSpec, scope: ScopeState, request: OpenRequest) -> int:
+    """From when on it can be said what became of a request that was not measured enough.
+
+    Behind its deadline, or later: of an instance that ran it and reported nothing, a sign of life after the deadline
+    or the end of its presence tells whether it lives and has nothing to measure, or fell silent.
+    """
+    deadline = deadline_ms(request)
+    unknown = [p.expires_ms for _, p in _unreported(scope, request) if (p.heard_ms or 0) <= deadline < p.expires_ms]
+    if not unknown or (samples(spec, request) and enough_instances(spec, scope, request, deadline)):
+        return deadline + 1
+    return max(unknown) + 1
+
+
+def _unreported(scope: ScopeState, request: OpenRequest) -> Iterable[tuple[str, Presence]]:
+    """Who ran the request, reported nothing, and did not say goodbye."""
+    return ((n, scope.presence[n]) for n, reports in request.ran.items() if not reports and n in scope.presence)
+
+
+def never_recorded(spec: TunerSpec, request: OpenRequest) -> str:
+    """Which metrics of the objective were never recorded while others were, in words; empty where none."""
+    missing = [name for name in spec.objective.metrics if name not in request.metrics]
+    if not missing or not request.metrics:
+        return ""
+    were = "was" if len(missing) == 1 else "were"
+    return f"{', '.join(missing)} {were} never recorded; recorded: {', '.join(sorted(request.metrics))}"
 
 
 def measured_enough(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:

@@ -14,7 +14,18 @@ from .arms import ONE_ARM
 from .changes import Changes
 from .learner_time import timed
 from .learners import Learners
-from .request import deadline_ms, enough_instances, measured_enough, results, ripe_ms, samples
+from .request import (
+    can_be_measured,
+    deadline_ms,
+    enough_instances,
+    judged_ms,
+    measured_enough,
+    never_recorded,
+    results,
+    ripe_ms,
+    samples,
+    silent,
+)
 
 
 class End(NamedTuple):
@@ -58,7 +69,8 @@ def open_next(tuner: TunerState, scope: ScopeState, learners: Learners, changes:
         values=values,
         hash=values_hash(values),
         opened_ms=changes.now_ms,
-        activate_by_ms=changes.now_ms + ms(tuner.spec.activation_s),
+        # From when it can be seen: in a backlog, events are far behind the time at which they are folded.
+        activate_by_ms=max(changes.now_ms, changes.seen_ms) + ms(tuner.spec.activation_s),
     )
     scope.arms = [request]
     changes.publish(scope)
@@ -68,7 +80,7 @@ def due_ms(spec: TunerSpec, scope: ScopeState) -> int | None:
     """When time alone next changes the scope; ``None`` where it never does."""
     due = []
     for request in scope.arms:
-        due += [lease.renewal_due_ms(spec, scope), deadline_ms(request) + 1]
+        due += [lease.renewal_due_ms(spec, scope), judged_ms(spec, scope, request)]
         ripe = ripe_ms(spec, request)
         if ripe is not None and samples(spec, request) >= spec.measurement.min_samples and ripe > scope.published_ms:
             due.append(ripe)
@@ -84,23 +96,44 @@ def pass_time(tuner: TunerState, scope: ScopeState, learners: Learners, changes:
     for request in list(scope.arms):
         if measured_enough(spec, scope, request, now_ms):
             close_measured(tuner, scope, request, learners, changes)
-        elif now_ms > deadline_ms(request):
+        elif _over(spec, scope, request, now_ms):
             close(tuner, scope, request, learners, changes, _at_deadline(spec, scope, request, now_ms))
             open_next(tuner, scope, learners, changes)
     if now_ms >= lease.renewal_due_ms(spec, scope):
         changes.renew(scope)
 
 
+def _over(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
+    """Whether a request that was not measured enough is behind its deadline, and can be judged."""
+    known = lease.ran_out(spec, scope, now_ms) or now_ms >= judged_ms(spec, scope, request)
+    return known and now_ms > deadline_ms(request)
+
+
 def _at_deadline(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> End:
-    """What came back in time decides: enough instances with few samples is slow traffic, else a failure."""
-    if request.measure_by_ms is None:
-        return _silent(spec, scope, "no instance ran it in time", fail=spec.deadlines.on_inactive == "fail")
+    """What came back in time decides: from enough instances, it is a measurement, however little it is.
+
+    Else whoever fell silent decides: alive with nothing to measure says nothing of a configuration.
+    """
     if samples(spec, request) and enough_instances(spec, scope, request, now_ms):
         return _measured(spec, request)
     if lease.ran_out(spec, scope, now_ms):
         return End("skipped", "its lease ran out: no worker renewed it")
-    fail = spec.deadlines.on_silence == "fail"
-    return _silent(spec, scope, "it ran, and too few instances reported in time", fail=fail)
+    if request.measure_by_ms is None:
+        return _silent(spec, scope, "no instance ran it in time", fail=spec.deadlines.on_inactive == "fail")
+    if not can_be_measured(spec, scope, request, now_ms):
+        gone = f"{len(silent(scope, request, now_ms))} of the {len(request.ran)} instances that ran it fell silent"
+        return _silent(spec, scope, gone, fail=spec.deadlines.on_silence == "fail")
+    return End("skipped", _inconclusive(spec, request))
+
+
+def _inconclusive(spec: TunerSpec, request: OpenRequest) -> str:
+    """Why a request says nothing whose instances live, or said goodbye."""
+    reported = sum(1 for reports in request.ran.values() if reports)
+    if unrecorded := never_recorded(spec, request):
+        return unrecorded
+    if not reported:
+        return "inconclusive: instances ran it, did not fall silent, and had nothing to measure"
+    return f"inconclusive: {reported} of {len(request.ran)} instances reported, and the others did not fall silent"
 
 
 def _silent(spec: TunerSpec, scope: ScopeState, why: str, *, fail: bool) -> End:

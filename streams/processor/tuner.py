@@ -25,7 +25,7 @@ class Tuner:
 
     Args:
         state: The tuner's own record.
-        scopes: Its scopes, by context id.
+        scopes: Its scopes, by context id, in any order.
 
     Raises:
         InvalidArgument: Its reward function is not installed.
@@ -33,7 +33,7 @@ class Tuner:
 
     def __init__(self, state: TunerState, scopes: Mapping[str, ScopeState]) -> None:
         self.state = state
-        self.scopes = dict(scopes)
+        self.scopes = dict(sorted(scopes.items()))
         self.learners = Learners(state, self.scopes)
         if self.spec.objective.function is not None:
             reward.find_function(self.spec.objective.function)
@@ -136,7 +136,15 @@ class Tuner:
         if scope is None:
             if len(self.scopes) > self.spec.context.max_contexts:  # the scope of no context is there besides
                 raise Disposed("refused", "too_many_contexts", f"more than {self.spec.context.max_contexts} contexts")
-            scope = self.scopes[context.id] = new_scope(self.state, context)
+            scope = self.add(new_scope(self.state, context))
+        return scope
+
+    def add(self, scope: ScopeState) -> ScopeState:
+        """Take in a scope. They are visited by key: a shared learner learns by that order, and a restart keeps none."""
+        self.scopes[scope.scope] = scope
+        ordered = sorted(self.scopes.items())
+        self.scopes.clear()  # in place: the learners look into the same dictionary
+        self.scopes.update(ordered)
         return scope
 
     # -- time

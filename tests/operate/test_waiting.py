@@ -5,7 +5,7 @@ import pytest
 from oppertune.schemas.state import PartitionOffsets, SourceState
 from oppertune.streams.operate.reading.partition_progress import PartitionProgress, partition_progress
 from oppertune.streams.operate.reporting.waiting import ago, waiting_for
-from world import World, spec
+from world import World, running, spec
 
 
 @pytest.fixture
@@ -41,6 +41,23 @@ def test_what_is_missing_of_a_measurement(world):
     world.fold()
     needed = world.tuner().spec.measurement.min_samples
     assert said(world).startswith(f"measuring round 1: 0 of {needed} samples, 0 of 1 instances reported, deadline in")
+
+
+def test_a_metric_that_is_never_recorded_is_named():
+    world = running(spec(objective={"measured": "latms"}))
+    world.measured(metrics={"lat_ms": 3.0})
+    world.fold()
+    assert said(world).startswith(
+        "measuring round 1: latms was never recorded; recorded: lat_ms, 1 of 1 instances reported, deadline in"
+    )
+
+
+def test_behind_the_deadline_it_is_said_what_is_waited_for():
+    world = running(spec(deadlines={"measurement_s": 5.0}))
+    world.here(request_id=world.scope().arms[0].id)
+    world.fold()
+    world.wait(7)
+    assert said(world).endswith("its deadline has passed 2 s ago, and whether its instances live is not known yet")
 
 
 def test_paused_and_suspended_say_how_to_go_on(world):

@@ -46,29 +46,37 @@ def test_confirming_rounds_are_not_told_to_a_learner_that_did_not_ask():
     assert [r.told is not None for r in world.rounds] == [True] * 4 + [False] * 4
 
 
-def test_a_recommendation_that_kills_its_instances_is_rejected_at_once():
-    changed = {**CONFIRMED, "deadlines": {"measurement_s": 5.0}, "heartbeat_s": 60.0}
-    world = running(changed)
-    world.play(4, better_fast)
-    assert world.config().arms[0].kind == "confirm"
-    for _ in range(2):
-        world.here(request_id=world.config().arms[0].request_id)
-        world.fold()
-        world.wait(5.1)
-        if world.config().arms[0].kind == "baseline":
-            world.play(1, 0.5)
-    world.play(1, 0.5)
-    assert world.config().incumbent.values == {"mode": "slow"}
-
-
-SILENCE = {**CONFIRMED, "deadlines": {"measurement_s": 5.0}, "heartbeat_s": 60.0}
+SILENCE = {**CONFIRMED, "deadlines": {"measurement_s": 5.0}}
 
 
 def fall_silent(world):
     """The open round runs, and nothing more is heard of it: a killer configuration, or a broker that is away."""
     world.here(request_id=world.config().arms[0].request_id)
     world.fold()
-    world.wait(5.1)
+    world.fall_silent()
+    world.here()
+    world.fold()
+
+
+def test_a_recommendation_that_kills_its_instances_is_rejected_at_once():
+    world = running(SILENCE)
+    world.play(4, better_fast)
+    assert world.config().arms[0].kind == "confirm"
+    fall_silent(world)
+    assert kinds(world) == ["explore"] * 4 + ["confirm"]
+    world.play(6, 0.5)
+    assert world.config().incumbent.values == {"mode": "slow"}
+
+
+def test_a_recommendation_that_had_nothing_to_measure_is_played_again():
+    world = running(SILENCE)
+    world.play(4, better_fast)
+    for _ in range(10):
+        world.here(request_id=world.config().arms[0].request_id)
+        world.wait(3)
+    assert {(r.kind, r.outcome) for r in world.rounds[4:]} == {("confirm", "skipped")}
+    world.play(4, better_fast)
+    assert world.config().incumbent.values == {"mode": "fast"}
 
 
 def test_silence_rejects_a_recommendation_even_where_the_worst_reward_stands_in_for_it():

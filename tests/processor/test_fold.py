@@ -176,7 +176,7 @@ def test_deleting_a_tuner_leaves_no_record_behind():
     world = running()
     world.command("delete")
     world.fold()
-    assert set(world.state) == {"@offsets"}
+    assert set(world.state) == {"@offsets", "@commands"}
     assert world.configs == {}
     world.here()
     world.fold()
@@ -221,8 +221,85 @@ def test_a_round_that_ran_and_fell_silent_is_told_the_worst_reward_seen():
     world.play(1, 0.2)
     world.here(request_id=world.config().arms[0].request_id)
     world.fold()
+    world.fall_silent()
+    [failed] = [r for r in world.rounds if r.outcome == "failed"]
+    assert (failed.told, failed.why) == (0.2, "1 of the 1 instances that ran it fell silent")
+
+
+NIGHT = spec(deadlines={"measurement_s": 5.0})
+
+
+@pytest.mark.parametrize("every_s", [2, 10], ids=["often", "less often than the deadline"])
+def test_instances_alive_without_anything_to_measure_say_nothing(every_s):
+    """A quiet night is no failure: nothing is learned from it, whatever the round played."""
+    world = running(NIGHT)
+    world.play(2, 0.4)
+    for _ in range(60 // every_s):
+        world.here(request_id=world.config().arms[0].request_id)
+        world.wait(every_s)
+    night = world.rounds[2:]
+    assert {(r.outcome, r.told, r.reward) for r in night} == {("skipped", None, None)}
+    assert {r.why for r in night} == {"inconclusive: instances ran it, did not fall silent, and had nothing to measure"}
+    assert world.scope().worst_reward == 0.4
+
+
+def test_whether_an_instance_lives_is_waited_for_behind_the_deadline():
+    world = running(NIGHT)
+    world.here(request_id=world.config().arms[0].request_id)
+    world.fold()
+    world.wait(9)
+    assert world.rounds == [], "its next heartbeat is not due yet: it may be alive or dead"
+    world.here()
+    world.fold(read_to_end=True)
+    assert world.rounds[0].outcome == "skipped"
+
+
+def test_one_of_several_that_fell_silent_fails_a_round_only_where_too_few_are_left_to_judge_it():
+    outcomes = {}
+    for share in (0.5, 1.0):
+        measurement = {**SPEC["measurement"], "min_instance_share": share}
+        world = running(spec(deadlines={"measurement_s": 5.0}, measurement=measurement))
+        request = world.config().arms[0].request_id
+        for name in "ab":
+            world.here(name, request_id=request)
+        world.fold()
+        for _ in range(8):
+            world.here("a")
+            world.wait(5)
+        outcomes[share] = world.rounds[0].outcome
+    assert outcomes == {0.5: "skipped", 1.0: "failed"}
+
+
+def test_a_goodbye_is_no_silence():
+    world = running(NIGHT)
+    world.here(request_id=world.config().arms[0].request_id)
+    world.here(leaving=True)
+    world.fold()
     world.wait(5.1)
-    assert (world.rounds[-1].outcome, world.rounds[-1].told) == ("failed", 0.2)
+    assert (world.rounds[0].outcome, world.rounds[0].told) == ("skipped", None)
+
+
+def test_a_metric_that_is_never_recorded_is_named():
+    world = running(spec(deadlines={"measurement_s": 5.0}, objective={"measured": "latms"}))
+    for _ in range(6):
+        world.measured(metrics={"lat_ms": 3.0})
+        world.wait(1)
+    assert [(r.outcome, r.told, r.why) for r in world.rounds] == [
+        ("skipped", None, "latms was never recorded; recorded: lat_ms")
+    ]
+
+
+def test_who_fell_silent_under_an_open_round_is_not_forgotten_for_newcomers():
+    world = running(spec(max_instances=1, deadlines={"measurement_s": 60.0}))
+    world.here(request_id=world.config().arms[0].request_id)
+    world.fold()
+    world.fall_silent()
+    world.here("b")
+    world.fold()
+    assert world.dispositions("contexts")["refused"] == 1
+    while not world.rounds:
+        world.wait(5)
+    assert world.rounds[0].outcome == "failed"
 
 
 def test_a_round_whose_lease_no_worker_renewed_is_skipped_and_not_told():
@@ -243,7 +320,7 @@ def test_before_any_reward_a_silent_round_is_told_the_low_end_of_a_known_range()
     world = running(spec(deadlines={"measurement_s": 5.0}, objective={"range": {"low": 10, "high": 20}}))
     world.here(request_id=world.config().arms[0].request_id)
     world.fold()
-    world.wait(5.1)
+    world.fall_silent()
     assert world.rounds[0].told == 0.0
 
 

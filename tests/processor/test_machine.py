@@ -5,10 +5,12 @@ from collections import Counter
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from oppertune.core.types import Context
 from oppertune.schemas.keys import OFFSETS_KEY
 from oppertune.streams.processor import SOURCES, Received
 from world import SPEC, World, running, spec
@@ -25,8 +27,28 @@ def comparable(world: World) -> dict[str, object]:
     return {"state": state, "configs": world.configs}
 
 
+SHARED = {
+    **SMALL,
+    "context": {"features": [{"name": "region", "values": ["eu", "us"]}], "learner": "shared"},
+    "deadlines": {"activation_s": 20.0, "measurement_s": 20.0},
+}
+"""Two scopes that learn together, and often end together. The one that is here first has the later key."""
+REGIONS = {"a": "eu", "b": "us", "c": "us"}
+SCOPES = {region: Context({"region": region}).id for region in ("us", "eu")}
+
+
 class Interrupted(RuleBasedStateMachine):
     """A world that crashes before and after commits, beside one that folds the same batches undisturbed."""
+
+    spec = SMALL
+
+    def event_of(self, instance: str) -> dict[str, Any]:
+        """A heartbeat."""
+        return self.live.context_event(instance)
+
+    def scope_of(self, instance: str) -> str:
+        """Where an instance is."""
+        return ""
 
     @initialize()
     def begin(self):
@@ -35,9 +57,10 @@ class Interrupted(RuleBasedStateMachine):
         self.sent: dict[int, float] = {}
         self.rewards = itertools.count(1)
         self.events: list[dict[str, Any]] = []
+        here = self.event_of("a")
         for world in (self.live, self.calm):
-            world.apply(SMALL)
-            world.here("a")
+            world.apply(self.spec)
+            world.send("contexts", here)
             world.fold()
 
     def queue(self, topic, event):
@@ -45,14 +68,15 @@ class Interrupted(RuleBasedStateMachine):
 
     @rule(instance=st.sampled_from(INSTANCES))
     def heartbeat(self, instance):
-        self.queue("contexts", self.live.context_event(instance))
+        self.queue("contexts", self.event_of(instance))
 
     @rule(instance=st.sampled_from(INSTANCES), copies=st.integers(1, 3))
     def reward(self, instance, copies):
-        if not self.live.config().arms:
+        scope = self.scope_of(instance)
+        if f"checkout/{scope}" not in self.live.state or not self.live.config(scope).arms:
             return
         number = next(self.rewards)
-        event = self.live.metric_event(instance, float(number))
+        event = self.live.metric_event(instance, float(number), scope)
         self.events.append(event)
         for _ in range(copies):
             self.queue("metrics", event)
@@ -114,6 +138,73 @@ class Interrupted(RuleBasedStateMachine):
 
 TestInterrupted = Interrupted.TestCase
 TestInterrupted.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+class InterruptedTogether(Interrupted):
+    """The same where two scopes share a learner."""
+
+    spec = SHARED
+
+    def event_of(self, instance: str) -> dict[str, Any]:
+        """A heartbeat."""
+        return self.live.context_event(instance, context={"region": REGIONS[instance]})
+
+    def scope_of(self, instance: str) -> str:
+        """Where an instance is."""
+        return SCOPES[REGIONS[instance]]
+
+
+TestInterruptedTogether = InterruptedTogether.TestCase
+TestInterruptedTogether.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+@pytest.mark.parametrize("first", ["eu", "us"])
+@pytest.mark.parametrize("end", ["deadline", "reset", "pause"])
+@pytest.mark.parametrize("algorithm", ["bluefin", "hybrid_solver", "auto", "uniform_random"])
+def test_a_restart_makes_no_difference_to_scopes_that_end_together(algorithm, end, first):
+    """Their shared learner learns in the order in which they are visited."""
+
+    def ended(*, restart: bool) -> World:
+        world = World()
+        numbers = [p for p in SPEC["parameters"] if p["type"] != "categorical"]
+        world.apply({**SHARED, "parameters": numbers, "algorithm": {"name": algorithm, "args": {"random_seed": 7}}})
+        world.fold()
+        for region in sorted(REGIONS.values(), key=lambda region: region != first):
+            world.here(region, context={"region": region})
+            world.fold()
+        for region, scope in SCOPES.items():
+            world.measured(region, len(region) + ord(region[0]) / 100, scope)
+        world.fold()
+        if restart:
+            # a state topic has each key where it was written first, or last: neither is the order of keys
+            world.state = dict(sorted(world.state.items(), reverse=True))
+            world.restore()
+        if end != "deadline":
+            world.command(end)
+            world.fold()
+            world.command("resume")
+        world.wait(21)
+        return world
+
+    straight, restarted = ended(restart=False), ended(restart=True)
+    assert straight.rounds == restarted.rounds
+    assert comparable(straight) == comparable(restarted)
+
+
+def test_a_restart_makes_no_difference_to_the_order_in_which_tuners_end():
+    def ended(*, restart: bool) -> World:
+        world = World()
+        for name in ("zebra", "ant"):
+            world.apply({**SMALL, "name": name, "deadlines": {"activation_s": 20.0}})
+            world.here(tuner=name)
+        world.fold()
+        if restart:
+            world.state = dict(sorted(world.state.items()))
+            world.restore()
+        world.wait(21)
+        return world
+
+    assert [r.tuner for r in ended(restart=True).rounds] == [r.tuner for r in ended(restart=False).rounds]
 
 
 def played(order: list[tuple[int, int]], batches: list[int]) -> World:

@@ -50,14 +50,16 @@ def test_a_learner_that_raises_as_a_deadline_passes_suspends_its_tuner_and_no_ot
     play(world, "bad")
     world.fold()  # the third reward is the last straw: here it is that of a silent round
     for name in ("bad", "good"):
-        for _ in range(2):
-            world.here(tuner=name, request_id=world.config(name=name).arms[0].request_id)
-            world.fold()
-    world.wait(15.0)
+        world.here(tuner=name, request_id=world.config(name=name).arms[0].request_id)
+    world.fold()
+    world.fall_silent()
     assert world.tuner("bad").suspended is None
+    for name in ("bad", "good"):
+        world.here(tuner=name)
+    world.fold()
     world.here(tuner="bad", request_id=world.config(name="bad").arms[0].request_id)
     world.fold()
-    world.wait(15.0)
+    world.fall_silent()
     assert suspension(world, "bad").reason == "RuntimeError: boom"
     assert suspension(world, "bad").topic == "", "no event's fault: time made it raise"
     assert world.tuner("good").suspended is None

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from time import sleep, time_ns
 
 from ....core.errors import CommandFailed
-from ....schemas.keys import OFFSETS_KEY, partition_of, tuner_of
+from ....schemas.keys import OFFSETS_KEY, is_partitions, partition_of, tuner_of
 from ....schemas.state import PartitionOffsets, ScopeState, TunerState
 from ...broker import BrokerSettings, partition_count, read_table
 from ...broker.reading import end_offsets
@@ -90,7 +90,7 @@ def read_tuners(settings: BrokerSettings, name: str | None = None, *, timeout_s:
     tables = read_table(settings, "state", partitions, timeout_s=timeout_s)
     for records in tables.values():
         for key, value in records.items():
-            if key != OFFSETS_KEY and name in {None, tuner_of(key)}:
+            if not is_partitions(key) and name in {None, tuner_of(key)}:
                 _add(views.setdefault(tuner_of(key), TunerView(tuner_of(key))), key, value)
     if name in views:
         [(partition, records)] = tables.items()

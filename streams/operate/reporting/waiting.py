@@ -4,7 +4,7 @@ from ....schemas.spec import TunerSpec
 from ....schemas.state import OpenRequest, ScopeState, TunerState
 from ...processor.config_record import status_of
 from ...processor.presence import last_heard_ms, present
-from ...processor.request import progress
+from ...processor.request import never_recorded, progress
 from ..reading.partition_progress import PartitionProgress
 
 
@@ -58,7 +58,10 @@ def _measuring(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms:
     if request.activated_ms is None:
         restart = f"; {', '.join(spec.restart())} may need a restart of the app" if spec.restart() else ""
         return f"an instance to run round {request.round}, {deadline}{restart}"
+    if left_s < 0:
+        deadline += ", and whether its instances live is not known yet"
+    samples = never_recorded(spec, request) or f"{so_far.samples} of {so_far.samples_needed} samples"
     return (
-        f"measuring round {request.round}: {so_far.samples} of {so_far.samples_needed} samples,"
+        f"measuring round {request.round}: {samples},"
         f" {so_far.reported} of {so_far.reports_needed} instances reported, {deadline}"
     )
