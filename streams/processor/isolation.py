@@ -2,8 +2,8 @@
 
 A fold works on the live tuner. Its committed records are kept as bytes beside it, so that undoing costs nothing until
 it is needed: throw the tuner away and decode it again. When folding a batch raises, the batch is folded again one event
-at a time, and the event that raises suspends the tuner; nothing else stops. Where its numbers raise, and not the tuner's
-own code, the event is at fault, and alone becomes a dead letter.
+at a time, and the event that raises suspends the tuner; nothing else stops. Where its numbers raise, and not the
+tuner's own code, the event is at fault, and alone becomes a dead letter.
 """
 
 from collections.abc import Callable, Sequence
