@@ -30,7 +30,8 @@
     └── SettingRefused (RuntimeError)         try another setting of the demo (streams/operate/demo/workload.py)
 
     Exception
-    └── Disposed                              no error: what became of a record (streams/processor/disposition.py)
+    ├── Disposed                              no error: what became of a record (streams/processor/disposition.py)
+    └── OwnFault                              whose error its cause is: a learner's (streams/processor/own_code.py)
 
 Those with a path beside them are of one package only, and stand there.
 

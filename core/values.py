@@ -385,6 +385,8 @@ class Real(Value[float]):
     def _check_grid(self, step: float) -> None:
         if step <= 0:
             raise InvalidParameter(f"{self.name}: step must be above 0, not {step}")
+        if self.n_steps == 0 and self.max > self.min:  # of so large a step the tolerance is wider than the bounds
+            raise InvalidParameter(f"{self.name}: step {step} is larger than max - min")
         if self._tolerance(step) > step / 4:
             raise InvalidParameter(f"{self.name}: step {step} is too fine for floating point at these bounds")
         if abs(self._grid(self.n_steps, step) - self.max) > self._tolerance(step):

@@ -54,10 +54,13 @@ Milliseconds = Annotated[int, Field(ge=0, le=2**53)]
 Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Counter = Annotated[int, Field(ge=0, le=2**53)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Value = Annotated[str, StringConstraints(max_length=1000)] | int | Finite
+Whole = Annotated[int, Field(ge=-(2**63 - 1), le=2**63 - 1)]
+"""Any whole number: larger ones do not survive JSON writers such as orjson, nor 64-bit clients. Where a :data:`Finite`
+may stand, too, one that is larger is read as that."""
+Value = Annotated[str, StringConstraints(max_length=1000)] | Whole | Finite
 """One parameter's value: a category, an integer or a real."""
 Values = Annotated[dict[ParameterName, Value], Field(max_length=200)]
-Scalar = Annotated[str, StringConstraints(max_length=200)] | bool | int | Finite | None
+Scalar = Annotated[str, StringConstraints(max_length=200)] | bool | Whole | Finite | None
 ContextData = Annotated[dict[ParameterName, Scalar], Field(max_length=50)]
 Json = dict[str, Any]
 

@@ -57,8 +57,9 @@ class ContextEvent(_FromInstance):
     leaving: bool = Field(False, description="a clean goodbye: the instance is present no more")
 
 
-Bins = Annotated[dict[Annotated[int, Field(ge=-40_000, le=40_000)], Counter], Field(max_length=MAX_SUMMARY_BINS)]
-"""Counts by bin. All positive floats, from 5e-324 to 1.8e308, are in bins from -37,220 to 35,488."""
+Bins = Annotated[dict[Annotated[int, Field(ge=-40_000, le=12_000)], Counter], Field(max_length=MAX_SUMMARY_BINS)]
+"""Counts by bin. All that can be measured, from 5e-324 to 1e100, is in bins from -37,220 to 11,513; and what stands for
+a bin far beyond is no float any more."""
 
 
 class MeasuredSummary(BaseModel):

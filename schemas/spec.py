@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from ..core.values import SWITCH, Categorical, Integer, Real, ValueType
 from .base import (
+    MAX_SECONDS,
     Finite,
     Handwritten,
     MetricName,
@@ -263,7 +264,7 @@ class TunerSpec(Handwritten):
     @property
     def lease_length_s(self) -> float:
         """Seconds for which an exploring arm may be run without a renewal."""
-        return self.lease_s if self.lease_s is not None else 3 * self.heartbeat_s
+        return self.lease_s if self.lease_s is not None else min(3 * self.heartbeat_s, MAX_SECONDS)
 
     @property
     def presence_s(self) -> float:

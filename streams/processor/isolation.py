@@ -2,7 +2,8 @@
 
 A fold works on the live tuner. Its committed records are kept as bytes beside it, so that undoing costs nothing until
 it is needed: throw the tuner away and decode it again. When folding a batch raises, the batch is folded again one event
-at a time, and the event that raises suspends the tuner; nothing else stops.
+at a time, and the event that raises suspends the tuner; nothing else stops. Where its numbers raise, and not the
+tuner's own code, the event is at fault, and alone becomes a dead letter.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from .changes import Changes
 from .disposition import Disposed, dead_letter
 from .effects import Effects, Received
 from .events import Event
+from .own_code import OwnFault
 from .tuner import Tuner
 
 
@@ -93,20 +95,32 @@ class IsolatedTuner:
         return effects
 
     def _fold_alone(self, record: Received, event: Event, floor_ms: int) -> Effects:
-        """Fold one event. Where it raises, its tuner is suspended, and then folds it as a suspended tuner does."""
+        """Fold one event. Where it raises, its tuner is suspended, and then folds it as a suspended tuner does.
+
+        Numbers that cannot be computed with are no fault of a tuner's: every instance would stand still for one.
+        """
 
         def take(changes: Changes) -> None:
             self._take_all([(record, event)], floor_ms, changes)
 
         try:
             return self._attempt(take)
+        except ArithmeticError as error:
+            self._restore()
+            why = Disposed("dead_letter", "arithmetic", f"{type(error).__name__}: {error}")
+            return Effects(
+                dead_letters=[dead_letter(record, self._partition, why)],
+                dispositions=[(record.topic, record.offset, why.disposition)],
+            )
         except Exception as error:  # noqa: BLE001 - as above
             self._restore()
             effects = self._suspend(error, record.topic, record.offset, max(record.timestamp_ms, floor_ms))
             effects.merge(self._attempt(take))
             return effects
 
-    def _suspend(self, error: Exception, topic: str, offset: int, now_ms: int) -> Effects:
+    def _suspend(self, error: BaseException, topic: str, offset: int, now_ms: int) -> Effects:
+        if isinstance(error, OwnFault) and error.__cause__ is not None:
+            error = error.__cause__
         reason = f"{type(error).__name__}: {error}"
 
         def suspend(changes: Changes) -> None:

@@ -91,6 +91,10 @@ class Partition:
         """Per source the first offset that is not applied; ``None`` where nothing of it ever was."""
         return {t: s.next if s.next or s.dispositions else None for t, s in self._offsets.sources.items()}
 
+    def newest_ms(self) -> int:
+        """The newest time of the broker's that is known: of a record, or partition time; 0 before there was any."""
+        return max(self._offsets.time_ms, *(source.time_ms for source in self._offsets.sources.values()))
+
     def begin(self, first_offsets: Mapping[str, int]) -> None:
         """Set where the counting of sources begins of which nothing was applied."""
         for topic, first in first_offsets.items():
@@ -134,7 +138,7 @@ class Partition:
 
         Args:
             records: Of any sources, each source's in the order of offsets.
-            read_to_end_ms: Per source a wall time at which it was known to have been read to its end.
+            read_to_end_ms: Per source a time of the broker's as of which it was known to have been read to its end.
             log_starts: Per source the earliest offset there still is; asked for where a gap was seen.
 
         Raises:

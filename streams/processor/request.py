@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ...core.summary import Summary, exact_sum
 from ...schemas.base import MAX_METRICS, ms
-from ...schemas.events import MeasuredSummary, MetricEvent
+from ...schemas.events import MeasuredSummary, Measurement, MetricEvent
 from ...schemas.keys import request_id
 from ...schemas.records import MetricResult
 from ...schemas.spec import TunerSpec
@@ -17,6 +17,9 @@ from ...schemas.state import OpenRequest, Presence, ScopeState, TunerState
 from .deduplication import count_once
 from .disposition import Disposed
 from .presence import present
+
+MAX_SAMPLES = 2**53
+"""Measurements of one metric in a round, each counted as often as its weight says: a record's counters hold no more."""
 
 MAX_BINS = 16_384
 """Histogram bins of one request, over all its metrics: some 250 kB of state. A metric that spans nine decades has 2,100
@@ -84,6 +87,12 @@ def measure(spec: TunerSpec, request: OpenRequest, event: MetricEvent, now_ms: i
         and len(request.metrics.keys() | event.metrics) > MAX_METRICS
     ):
         raise Disposed("refused", "too_many_metrics", f"more than {MAX_METRICS} metrics in one round")
+    for name, measurement in event.metrics.items():
+        known = request.metrics.get(name)
+        if (known.count if known is not None else 0) + _samples_in(measurement) * event.weight > MAX_SAMPLES:
+            raise Disposed(
+                "refused", "too_many_samples", f"more than {MAX_SAMPLES} measurements of a metric in one round"
+            )
     bins = 0
     for summary in request.metrics.values():
         bins += len(summary.bins) + len(summary.negative)
@@ -104,6 +113,12 @@ def measure(spec: TunerSpec, request: OpenRequest, event: MetricEvent, now_ms: i
         else:
             for number in measurement:
                 summary.add(number, event.weight)
+
+
+def _samples_in(measurement: Measurement) -> int:
+    if isinstance(measurement, float):
+        return 1
+    return measurement.count if isinstance(measurement, MeasuredSummary) else len(measurement)
 
 
 def _summary(measured: MeasuredSummary) -> Summary:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..processor.statistics import ScopeStatistics, TunerStatistics
+from .broker_clock import SKEW_S, skew
 from .settings import WorkerSettings
 from .status import WorkerStatus
 
@@ -85,7 +86,10 @@ def _conditions(status: WorkerStatus, settings: WorkerSettings, now: float) -> I
             )
     if not partitions:
         yield Health("ready", "no partition was given to it: the other workers hold them all", ready=True)
-    yield Health("ready", f"{len(partitions)} of {status.total_partitions} partitions are here", ready=True)
+    here = f"{len(partitions)} of {status.total_partitions} partitions are here"
+    if abs(ahead_s := status.clock_ahead_s or 0.0) > SKEW_S:
+        here += f"; this machine's clock is {skew(ahead_s)}"
+    yield Health("ready", here, ready=True)
 
 
 def report(status: WorkerStatus, settings: WorkerSettings, now: float) -> dict[str, object]:
@@ -104,6 +108,7 @@ def report(status: WorkerStatus, settings: WorkerSettings, now: float) -> dict[s
         "lag": status.lag,
         "broker": settings.broker.bootstrap,
         "broker_answered_s_ago": round(now - status.answered, 1) if status.answered is not None else None,
+        "clock_ahead_s": status.clock_ahead_s,
         "tuners": len(tuners),
         "suspended": len(suspended),
         "suspended_tuners": [{"tuner": name, "reason": reason} for name, reason in suspended[:SHOWN]],

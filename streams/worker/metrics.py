@@ -79,7 +79,15 @@ METRICS: dict[str, Metric] = {
     "oppertune_applied_offset": Metric("gauge", ("partition", "topic"), "first offset of a source not applied yet"),
     "oppertune_end_offset": Metric("gauge", ("partition", "topic"), "end of a source, as the broker last told"),
     "oppertune_partition_time_lag_seconds": Metric(
-        "gauge", _P, "by how much partition time, in which deadlines pass, is behind the clock; none before it began"
+        "gauge",
+        _P,
+        "by how much partition time, in which deadlines pass, is behind the broker's clock; none before it began",
+    ),
+    "oppertune_clock_ahead_seconds": Metric(
+        "gauge",
+        _P,
+        "by how much this machine's clock is ahead of the broker's timestamps (behind: negative) at least; none before "
+        "a record has told",
     ),
     "oppertune_tuners": Metric("gauge", _P, "tuners on the partition"),
     "oppertune_tuner_suspended": Metric("gauge", _T, "1 where it stands still, because something in it raised"),
@@ -186,8 +194,10 @@ def _of_partition(families: dict[str, Family], number: str, partition: Partition
     for topic, offset in partition.ends.items():
         families["oppertune_end_offset"].add_metric((number, topic), offset)
     if time_ms := max(statistics.time_ms, partition.read_to_ms):
-        behind_s = max(time.time() - time_ms / 1000, 0.0)
+        behind_s = max(time.time() - (partition.clock_ahead_s or 0.0) - time_ms / 1000, 0.0)
         families["oppertune_partition_time_lag_seconds"].add_metric((number,), behind_s)
+    if partition.clock_ahead_s is not None:
+        families["oppertune_clock_ahead_seconds"].add_metric((number,), partition.clock_ahead_s)
     families["oppertune_tuners"].add_metric((number,), len(statistics.tuners))
 
 

@@ -10,6 +10,7 @@ import orjson
 
 from ...core.errors import BrokerUnreachable, Fenced
 from ..processor import SOURCES, Effects, Partition, Received
+from .broker_clock import BrokerClock, ahead_ms
 from .exits import ExitCode, end_process
 from .log_offsets import LogOffsets
 from .metrics import transaction_seconds
@@ -62,9 +63,10 @@ class PartitionLoop:
     ) -> None:
         self.number = number
         self.lock = asyncio.Lock()
-        self.status = PartitionStatus(applied={})
+        self.status = PartitionStatus(applied={}, clock=BrokerClock(partition.newest_ms(), time.monotonic()))
         self.alive = True
         self.read_to_ms: dict[str, int] = {}
+        self.asked_ms = 0
         self._settings = settings
         self._partition = partition
         self._writer = writer
@@ -100,6 +102,7 @@ class PartitionLoop:
 
     async def put(self, batch: Batch) -> None:
         """Queue a batch; waits while too many records are queued."""
+        self._hear(batch)
         while self._waiting_records > self._settings.queued_records and self.alive:
             self._room.clear()
             await self._room.wait()
@@ -107,6 +110,19 @@ class PartitionLoop:
             self._waiting.append(batch)
             self._waiting_records += len(batch.records)
             self._work.set()
+
+    def _hear(self, batch: Batch) -> None:
+        """Set the broker's clock by the newest record, and compare this machine's.
+
+        A record behind the end that the ticker was told last was appended after the ticker asked.
+        """
+        newest = batch.records[-1]
+        self.status.clock.heard(newest.timestamp, time.monotonic())
+        end = self.status.ends.get(self._sources[batch.topic])
+        asked_ms = self.asked_ms if end is not None and newest.offset >= end else None
+        ahead = ahead_ms(newest.timestamp, asked_ms, time.time_ns() // 1_000_000)
+        if ahead is not None and newest.timestamp > 0:
+            self.status.clock_ahead_s = ahead / 1000
 
     def forget_waiting(self) -> None:
         """Drop what is queued: reading begins again behind what is applied."""
@@ -234,7 +250,6 @@ class PartitionLoop:
         status.records += records
         if effects:
             status.transactions += 1
-            status.last_commit_ms = time.time_ns() // 1_000_000
             status.stuck_s = 0.0
         if effects.rounds:
             status.rounds = _with_rounds(status.rounds, effects.rounds)

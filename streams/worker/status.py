@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Literal
 
 from ..processor import PartitionStatistics
+from .broker_clock import BrokerClock
 
 Phase = Literal["starting", "waiting_for_broker", "running", "stopping"]
 """Where a worker is between its start and its end. Only while ``running`` does its event loop turn."""
@@ -19,11 +20,13 @@ class PartitionStatus:
         applied: Per source the first offset that is not applied.
         ends: Per source the end of its log, as last told by the broker.
         lag: Records and markers that are still to be read, as of ``ends``.
-        read_to_ms: Wall time up to which all sources are known to have been read; 0 while unknown.
+        clock: The broker's time.
+        clock_ahead_s: By how much this machine's clock is ahead of it (behind: negative) at least; ``None`` while no
+            record has told.
+        read_to_ms: Time of the broker's up to which all sources are known to have been read; 0 while unknown.
         records: Records applied since this worker took the partition over.
         transactions: Transactions committed since then.
         rounds: Rounds closed since then, by tuner and outcome.
-        last_commit_ms: Wall time of the newest transaction, 0 before the first.
         stuck_s: For how long there has been lag and nothing was applied, by the broker's answers.
         statistics: The processor's own.
         initial_statistics: The same, as they were when this worker took the partition over.
@@ -32,11 +35,12 @@ class PartitionStatus:
     applied: dict[str, int]
     ends: dict[str, int] = field(default_factory=dict)
     lag: int = 0
+    clock: BrokerClock = field(default_factory=BrokerClock)
+    clock_ahead_s: float | None = None
     read_to_ms: int = 0
     records: int = 0
     transactions: int = 0
     rounds: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    last_commit_ms: int = 0
     stuck_s: float = 0.0
     statistics: PartitionStatistics = field(default_factory=PartitionStatistics)
     initial_statistics: PartitionStatistics | None = None
@@ -77,3 +81,9 @@ class WorkerStatus:
     def lag(self) -> int:
         """Lag of all owned partitions together."""
         return sum(p.lag for p in list(self.partitions.values()))
+
+    @property
+    def clock_ahead_s(self) -> float | None:
+        """The largest difference between this machine's clock and the broker's, of any owned partition."""
+        found = [p.clock_ahead_s for p in list(self.partitions.values()) if p.clock_ahead_s is not None]
+        return max(found, key=abs, default=None)

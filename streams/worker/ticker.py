@@ -1,7 +1,7 @@
 """Time without traffic: how far the sources are read, so that deadlines pass when nothing comes.
 
-A source is read to its end as of wall time T where T was taken before the broker was asked for the end, and all before
-that end is applied. The other order would let time pass for an event that came between the two.
+A source is read to its end as of time T of the broker's where T was taken before the broker was asked for the end, and
+all before that end is applied. The other order would let time pass for an event that came between the two.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from faust.types import TP
 
 from ...core.errors import BrokerUnreachable
 from ..processor import SOURCES
+from .broker_clock import SKEW_S, skew
 from .exits import ExitCode, end_process
 from .log_offsets import LogOffsets, Place
 from .ownership import Ownership
@@ -67,6 +68,7 @@ class Ticker:
         self._app = app
         self._before: dict[int, tuple[PartitionLoop, float, int]] = {}
         self._cuts: dict[Place, int] = {}
+        self._skewed = False
 
     async def beat(self) -> None:
         """Show in the status that the event loop turns. Never returns."""
@@ -85,7 +87,8 @@ class Ticker:
         """Ask one question, and note what follows from the answer."""
         topic = self._settings.broker.topic
         owned = {n: o for n, o in self._ownership.owned.items() if n in self._status.partitions}
-        now_ms = time.time_ns() // 1_000_000
+        now_s, asked_ms = time.monotonic(), time.time_ns() // 1_000_000
+        readings = {number: o.status.clock.now_ms(now_s) for number, o in owned.items()}
         applied = {(topic(s), number): offset for number, o in owned.items() for s, offset in o.status.applied.items()}
         if not applied:
             if self._status.answered is None or time.monotonic() - self._status.answered > _PING_S:
@@ -97,7 +100,21 @@ class Ticker:
         self._look_for_cuts(applied, ends)
         for number, partition in owned.items():
             if partition.alive and self._ownership.owned.get(number) is partition:
-                self._note(partition, {source: ends[topic(source), number] for source in SOURCES}, now_ms)
+                self._note(partition, {s: ends[topic(s), number] for s in SOURCES}, readings[number])
+                partition.asked_ms = asked_ms
+        self._say_skew()
+
+    def _say_skew(self) -> None:
+        """Say it once, and that it is over: whoever reads logs of several machines side by side must know."""
+        ahead_s = self._status.clock_ahead_s or 0.0
+        is_off = abs(ahead_s) > SKEW_S
+        if is_off and not self._skewed:
+            log.warning(
+                "this machine's clock is %s; partition time is the broker's: put this one right (NTP)", skew(ahead_s)
+            )
+        elif self._skewed and not is_off:
+            log.warning("this machine's clock agrees with the broker's again")
+        self._skewed = is_off
 
     async def _ask(self, places: Iterable[Place]) -> dict[Place, int] | None:
         """The ends of logs; ``None`` where the broker does not answer."""

@@ -216,6 +216,11 @@ def test_no_logarithmic_scale(made, said):
         made()
 
 
+def test_a_step_is_no_larger_than_the_range():
+    with pytest.raises(InvalidParameter, match="is larger than max - min"):
+        Real("r", 0.5, 0, 1, 1e9)
+
+
 def test_a_scale_is_in_the_dictionary_only_where_it_is_logarithmic():
     plain, log = Integer("i", 1, 1, 10), Integer("i", 1, 1, 10, log=True)
     assert "log" not in plain.to_dict()

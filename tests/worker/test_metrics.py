@@ -49,7 +49,7 @@ def test_every_metric_is_documented_and_every_documented_one_is_there_with_its_l
     world = running(spec(target={"reward": 9.0}, confirmation={"every": 2, "rounds": 1}))
     world.play(6)
     partition = at(world, ends={"metrics": 9})
-    partition[0].applied = {"metrics": 8}
+    partition[0].applied, partition[0].clock_ahead_s = {"metrics": 8}, 0.0
     metrics.transaction_seconds.observe(0.01)
     worker = WorkerStatus(partitions=partition, answered=time.monotonic())
     exposed = list(text_string_to_metric_families(generate_latest(registry(worker, SETTINGS)).decode()))

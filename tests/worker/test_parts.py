@@ -29,6 +29,7 @@ from oppertune.streams.worker import (
     watchdog,
     writer,
 )
+from oppertune.streams.worker.broker_clock import BrokerClock
 from oppertune.streams.worker.checks import Topics
 from oppertune.streams.worker.exits import ExitCode
 from oppertune.streams.worker.logs import RateLimit
@@ -84,6 +85,9 @@ class FakePartition(Partition):
 
     def begin(self, first_offsets: Any) -> None:
         self.next |= first_offsets
+
+    def newest_ms(self) -> int:
+        return 0
 
     def next_due_ms(self) -> int | None:
         return self.due
@@ -526,7 +530,7 @@ class Clockwork:
             number=0,
             alive=True,
             read_to_ms={},
-            status=PartitionStatus(applied=dict.fromkeys(SOURCES, 0)),
+            status=PartitionStatus(applied=dict.fromkeys(SOURCES, 0), clock=BrokerClock(1_000, time.monotonic())),
             let_time_pass=lambda: None,
         )
         self.status.partitions[0] = self.owned.status
@@ -540,11 +544,10 @@ class Clockwork:
 def test_a_source_is_read_to_its_end_as_of_before_the_question() -> None:
     clock = Clockwork()
     clock.ends.at["p.metrics", 0] = 5
-    before = time.time_ns() // 1_000_000
     clock.tick()
     assert set(clock.owned.read_to_ms) == {"commands", "contexts"}
     assert clock.owned.status.lag == clock.status.lag == 5
-    assert clock.owned.read_to_ms["commands"] >= before
+    assert 1_000 <= clock.owned.read_to_ms["commands"] < 60_000
     clock.owned.status.applied = {**clock.owned.status.applied, "metrics": 5}
     clock.tick()
     assert set(clock.owned.read_to_ms) == set(SOURCES)
@@ -553,18 +556,73 @@ def test_a_source_is_read_to_its_end_as_of_before_the_question() -> None:
 
 def test_the_time_of_an_answer_is_taken_before_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clockwork()
-    now_ns = [1_000_000_000]
     asked = clock.ends.committed_ends
 
     def answer(places: Any, timeout_s: float) -> dict[Any, int]:
-        now_ns[0] += 500_000_000  # what is sent meanwhile may lie behind the end that is told
+        # What is sent meanwhile may lie behind the end that is told.
+        clock.owned.status.clock.heard(900_000, time.monotonic())
         told: dict[Any, int] = asked(places, timeout_s)
         return told
 
     monkeypatch.setattr(clock.ends, "committed_ends", answer)
-    monkeypatch.setattr(time, "time_ns", lambda: now_ns[0])
     clock.tick()
-    assert clock.owned.read_to_ms == dict.fromkeys(SOURCES, 1_000)
+    assert set(clock.owned.read_to_ms) == set(SOURCES)
+    assert max(clock.owned.read_to_ms.values()) < 60_000
+
+
+def test_a_wall_clock_that_steps_moves_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clockwork()
+    for wall_s in (10**9, 2 * 10**9, 0):
+        monkeypatch.setattr(time, "time_ns", lambda wall_s=wall_s: wall_s * 10**9)
+        monkeypatch.setattr(time, "time", lambda wall_s=wall_s: float(wall_s))
+        clock.tick()
+        assert 1_000 <= clock.owned.status.read_to_ms < 60_000
+
+
+def skewed(wall_ms: int, timestamp_ms: int, offset: int, monkeypatch: pytest.MonkeyPatch) -> float | None:
+    """What a partition says of this machine's clock after a record, having asked for the end 1 s before it came."""
+
+    async def scenario() -> float | None:
+        one = own(FakePartition())
+        one.status.ends, one.asked_ms = {"metrics": 5}, wall_ms - 1_000
+        monkeypatch.setattr(time, "time_ns", lambda: wall_ms * 1_000_000)
+        await one.put(
+            Batch("p.metrics", 0, 0, [SimpleNamespace(**{**vars(record(offset)), "timestamp": timestamp_ms})])
+        )
+        found: float | None = one.status.clock_ahead_s
+        await one.close()
+        return found
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("wall_ms", "timestamp_ms", "offset", "ahead_s"),
+    [
+        (1_000_000, 999_500, 5, 0),
+        (1_000_000, 999_500, 4, None),
+        (1_000_000, 600_000, 4, None),  # old, or the clock is ahead: there is no knowing
+        (1_000_000, 699_000, 5, 300),  # appended after the question: the clock is ahead
+        (1_000_000, 1_300_000, 4, -300),
+        (1_000_000, -1, 5, None),
+    ],
+)
+def test_a_skew_is_told_from_what_is_certain(
+    wall_ms: int, timestamp_ms: int, offset: int, ahead_s: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert skewed(wall_ms, timestamp_ms, offset, monkeypatch) == ahead_s
+
+
+def test_a_skew_is_logged_once_and_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clockwork()
+    for ahead_s in (None, 300.0, 300.0, 0.0, 0.0):
+        clock.owned.status.clock_ahead_s = ahead_s
+        clock.tick()
+    said = [r.message for r in caplog.records]
+    assert said == [
+        "this machine's clock is 300 s ahead of the broker's; partition time is the broker's: put this one right (NTP)",
+        "this machine's clock agrees with the broker's again",
+    ]
 
 
 def test_markers_at_the_end_are_passed_only_when_all_before_the_position_is_applied() -> None:
