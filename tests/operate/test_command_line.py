@@ -143,13 +143,21 @@ class TestApply:
         for problem in problems:
             assert problem in told.err
 
-    @pytest.mark.parametrize("text", ["algorithm: {args: {since: 2024-01-01}}", "algorithm: {args: {1: 2}}"])
-    def test_what_yaml_can_hold_and_json_cannot_is_not_changed_in_silence(self, call, written, text):
+    @pytest.mark.parametrize(
+        ("text", "quoted"),
+        [
+            ("algorithm: {args: {since: 2024-01-01}}", '"2024-01-01"'),
+            ("algorithm: {args: {1: 2}}", '"1"'),
+            ("algorithm: {args: {1e-4: 2}}", '"1e-4"'),
+        ],
+    )
+    def test_what_yaml_can_hold_and_json_cannot_is_not_changed_in_silence(self, call, written, text, quoted):
         path = Path(written("yaml-only"))
         path.write_text(path.read_text() + text)
         told = call("tuner", "apply", str(path), "--dry-run")
         assert told.code == ExitCode.INVALID
-        assert "JSON" in told.err
+        assert f"line {len(path.read_text().splitlines())}, column" in told.err
+        assert quoted in told.err
 
     @pytest.mark.parametrize("content", [b"{", b"just a word", b"[1, 2]", b"", b"\xff\xfe\xff"])
     def test_what_is_no_spec_at_all(self, call, tmp_path, content):

@@ -38,11 +38,12 @@ def _apply(
     as_json: AsJson = False,
 ) -> None:
     """The verb that may make a tuner: it takes a spec, and needs no broker for a dry run."""
-    from ..specs.file import read_spec
+    from ..specs.file import not_checked, read_spec
 
-    spec, written = read_spec(file)
+    spec, written = read_spec(file, alone=dry_run)
     if dry_run:
-        report(Done(tuner=spec.name, done="validated"), f"{file} is valid: tuner {spec.name}", as_json=as_json)
+        said = f"{file} is valid: tuner {spec.name}{f'; {left}' if (left := not_checked(spec)) else ''}"
+        report(Done(tuner=spec.name, done="validated"), said, as_json=as_json)
         return
     require_broker(settings)
     verb = VERBS["apply"]

@@ -20,6 +20,7 @@ from ....schemas.spec import (
     Term,
     TunerSpec,
 )
+from .notation import means_itself
 
 _WIDTH = 120
 """Columns of the comments: as wide as lines of code usually are."""
@@ -154,6 +155,17 @@ def _fields(model: BaseModel) -> dict[str, object]:
 
 def _flow(value: object) -> str:
     """A value in YAML, on one line."""
-    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf).split(
-        "\n"
-    )[0]
+    return yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf
+    ).split("\n")[0]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts text into quotes where another reader of YAML would take it for a number or a truth value."""
+
+
+def _represent(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if means_itself(text) else '"')
+
+
+_Dumper.add_representer(str, _represent)
