@@ -70,7 +70,7 @@ _SENTENCES: Mapping[str, Callable[[_Context], str]] = {
     "missing": _always("is missing"),
     "extra_forbidden": _always("is no field that is known here"),
     "none_required": _always("must be empty"),
-    "json_invalid": lambda context: f"is no JSON: {context['error']}",
+    "json_invalid": lambda context: f"Invalid JSON: {context['error']}",
     "json_type": _always("must be JSON"),
     "string_type": _TEXT,
     "string_sub_type": _TEXT,
