@@ -84,7 +84,10 @@ class TestApply:
     def test_the_same_again_changes_nothing_and_a_changed_one_starts_anew(self, call, served, written):
         path = written("again")
         first = one_line(call("tuner", "apply", path, "--json").out)["incarnation"]
-        assert one_line(call("tuner", "apply", path, "--json").out)["incarnation"] == first
+        assert one_line(call("tuner", "apply", path, "--json").out) == {
+            "tuner": "again", "done": "nothing", "incarnation": first,
+        }  # fmt: skip
+        assert call("tuner", "apply", path).out == "tuner again has this spec already: nothing is changed\n"
         changed = written("again", algorithm={"name": "uniform_random"})
         assert one_line(call("tuner", "apply", changed, "--json").out)["incarnation"] > first
 
@@ -210,7 +213,7 @@ class TestListShowDelete:
         assert shown["spec"]["parameters"][0]["name"] == "pool"
         assert [s["incumbent"]["values"] for s in shown["scopes"]] == [{"pool": 10}]
         assert "by ada: why not" in " ".join(call("tuner", "show", "keys").out.split())
-        assert one_line(call("tuner", "delete", "keys", "--json").out) == {
+        assert one_line(call("tuner", "delete", "keys", "--yes", "--json").out) == {
             "tuner": "keys",
             "done": "deleted",
             "incarnation": None,
@@ -234,7 +237,7 @@ class TestListShowDelete:
     def test_deleted_is_deleted_and_can_be_applied_again(self, call, served, written):
         path = written("phoenix")
         call("tuner", "apply", path)
-        assert call("tuner", "delete", "phoenix").code == ExitCode.OK
+        assert call("tuner", "delete", "phoenix", "--yes").code == ExitCode.OK
         assert call("tuner", "delete", "phoenix").code == ExitCode.NOT_FOUND
         assert "phoenix" not in call("tuner", "list", "--json").out
         assert call("tuner", "apply", path).code == ExitCode.OK

@@ -9,6 +9,7 @@ from ....core.errors import CommandFailed, InvalidArgument, MissingExtra, Oppert
 from ....schemas.spec import TunerSpec
 from ...processor import learners, reward
 from ..exit_codes import ExitCode
+from ..text import printable
 from .notation import Unclear, Written, not_finite, read
 from .problems import named, read_otherwise, refused
 
@@ -26,13 +27,14 @@ def read_spec(path: Path, *, alone: bool = False) -> tuple[TunerSpec, dict[str, 
     Raises:
         CommandFailed: The file cannot be read, or is not a spec.
     """
+    name = printable(path)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise CommandFailed(f"cannot read {path}: {error.strerror or error}", ExitCode.INVALID) from error
+        raise CommandFailed(f"cannot read {name}: {error.strerror or error}", ExitCode.INVALID) from error
     except UnicodeDecodeError as error:
-        raise CommandFailed(f"{path} is neither YAML nor JSON: it is no text in UTF-8", ExitCode.INVALID) from error
-    return check_spec(text, str(path), alone=alone)
+        raise CommandFailed(f"{name} is neither YAML nor JSON: it is no text in UTF-8", ExitCode.INVALID) from error
+    return check_spec(text, name, alone=alone)
 
 
 def check_spec(text: str, path: str, *, alone: bool = False) -> tuple[TunerSpec, dict[str, Any]]:
