@@ -26,6 +26,7 @@ from ..core.errors import (
     UnknownAlgorithm,
 )
 from ..core.values import ValueType
+from ..core.words import did_you_mean
 from .base import Algorithm
 
 ENTRY_POINTS = "oppertune.algorithms"
@@ -64,7 +65,10 @@ class _Registry(MutableMapping[str, type[Algorithm]]):
     def __getitem__(self, name: str) -> type[Algorithm]:
         entry = self._entries.get(name)
         if entry is None:
-            raise UnknownAlgorithm(f"no algorithm is named {name!r}; there are {', '.join(self._entries)}")
+            raise UnknownAlgorithm(
+                f"no algorithm is named {name!r}; there are {', '.join(self._entries)}"
+                f"{did_you_mean(name, self._entries)}"
+            )
         if isinstance(entry, type):
             return entry
         try:
@@ -133,13 +137,23 @@ def create_tuning_instance(
     """
     cls = get_algorithm_class(algorithm)
     arguments = dict(algorithm_args or {})
-    try:
-        inspect.signature(cls).bind(parameters, **arguments)
-    except TypeError as error:
-        raise InvalidArgument(f"algorithm {algorithm!r}: {error}") from error
+    _check_names(cls, algorithm, arguments)
     try:
         return cls(parameters, **arguments)
     except OppertuneError:
         raise
     except TypeError as error:  # an argument of a type that the constructor did not expect
         raise InvalidArgument(f"algorithm {algorithm!r}: {error}") from error
+
+
+def _check_names(cls: type[Algorithm], algorithm: str, arguments: Mapping[str, Any]) -> None:
+    """That arguments are those of an algorithm, and none that it needs is missing."""
+    _, *taken = inspect.signature(cls).parameters.values()  # the first is for what is tuned
+    named = {p.name: p for p in taken if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}}
+    passes_on = any(p.kind is p.VAR_KEYWORD for p in taken)
+    for name in arguments:
+        if name not in named and not passes_on:
+            has = f"it has {', '.join(named)}" if named else "it has none"
+            raise InvalidArgument(f"algorithm {algorithm!r} has no argument {name!r}; {has}{did_you_mean(name, named)}")
+    if missing := [name for name, p in named.items() if p.default is p.empty and name not in arguments]:
+        raise InvalidArgument(f"algorithm {algorithm!r} needs the argument {', '.join(missing)}")

@@ -18,6 +18,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from .sentences import sentences_by_place
+
 SCHEMA_VERSION = 1
 """The major version of every record here. Adding an optional field does not change it."""
 
@@ -123,6 +125,7 @@ class Handwritten(BaseModel):
 
 def explain(error: ValidationError, limit: int = 5) -> str:
     """The problems of a record in one line each, ``field: problem``, without echoing its contents."""
-    problems = [f"{'.'.join(map(str, e['loc'])) or 'record'}: {e['msg']}" for e in error.errors()[:limit]]
-    more = error.error_count() - len(problems)
+    found = sentences_by_place(error.errors(include_url=False, include_input=False))
+    problems = [f"{'.'.join(map(str, place)) or 'record'}: {said}" for place, said in list(found.items())[:limit]]
+    more = len(found) - len(problems)
     return "; ".join(problems) + (f"; and {more} more" if more > 0 else "")

@@ -27,6 +27,11 @@ What is tuned, how it is measured, and when to stop. Written by people, in YAML 
 is refused: it is a typing error. Applying the same spec again changes nothing; a changed one keeps what is sound of
 what was learned, and the incumbents wherever they are legal.
 
+A spec means what is written. What readers of YAML do not all read alike is refused, with its line and column and what
+to write instead: a key that is given twice, `1:30` (90 to some), `0644` (420), `1_000`, `no` and `yes` (truth values),
+a date, `1e-4` (text to some: write `1.0e-4`), a number in quotes, `true` for 1. Text that looks like one of these
+stands in quotes; `on` and `off` need none. In JSON, numbers may be written as JSON has them.
+
 ```yaml title="examples/checkout.yaml"
 {example}```
 

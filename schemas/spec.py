@@ -33,7 +33,7 @@ class _Parameter(Handwritten):
 def _no_truth_value(word: object) -> object:
     if isinstance(word, bool):
         raise ValueError(  # noqa: TRY004 - pydantic's validators raise ValueError
-            "YAML reads on, off, yes and no as truth values: put them in quotes, or use type: switch"
+            "a category is text, not a truth value: put it in quotes, or use type: switch"
         )
     return word
 

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from ...core.errors import InvalidArgument
+from ...schemas.sentences import sentence
 from .settings_sources import ENV_CONFIG, ENV_PREFIX, SECRETS, from_environment, from_file, with_secrets
 
 if TYPE_CHECKING:
@@ -311,7 +312,7 @@ def _explain(error: ValidationError) -> str:
             near = difflib.get_close_matches(name, _NAMES, n=1)
             sentences.append(f"there is no setting {name!r}" + (f": is {near[0]} meant?" if near else ""))
         else:
-            said = problem["msg"].removeprefix("Value error, ")
+            said = sentence(problem)
             sentences.append(f"{name} ({ENV_PREFIX}{name.upper()}): {said}" if name else said)
     return "settings of the connection to Kafka: " + "; ".join(sentences)
 

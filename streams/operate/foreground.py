@@ -29,6 +29,6 @@ def run_broker(prefix: str, console: Console, *, as_json: bool) -> None:
         if as_json:
             BrokerStarted(bootstrap=broker.bootstrap, prefix=prefix).show()
         else:
-            console.print(f"embedded broker at [bold]{broker.bootstrap}[/bold], in memory, until Ctrl-C")
+            console.print(f"embedded broker at {broker.bootstrap}, in memory, until Ctrl-C")
             console.print(f"a worker for it:  oppertune worker --embedded --bootstrap {broker.bootstrap}")
         stop.wait()

@@ -21,6 +21,7 @@ from .commands.watch import watch
 from .commands.worker import worker
 from .console import err
 from .exit_codes import exit_code
+from .text import printable
 
 app = typer.Typer(
     name="oppertune",
@@ -63,5 +64,5 @@ def main() -> None:
     try:
         app()
     except OppertuneError as error:
-        err.print(Text.assemble(("error:", "red"), f" {error}"), soft_wrap=True)
+        err.print(Text.assemble(("error:", "red"), " ", printable(error, lines=True)), soft_wrap=True)
         sys.exit(exit_code(error))

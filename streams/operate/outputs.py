@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from ...schemas.spec import TunerSpec
 from ...schemas.state import Incumbent, Suspension
 from .steering.verbs import VERBS
+from .text import printable_json
 
 ShownValues = dict[str, str | int | float]
 ShownContext = dict[str, Any]
@@ -26,7 +27,7 @@ class Output(BaseModel):
 
     def show(self) -> None:
         """Print it, on one line."""
-        sys.stdout.write(self.model_dump_json() + "\n")
+        sys.stdout.write(printable_json(self.model_dump_json()) + "\n")
         sys.stdout.flush()
 
 

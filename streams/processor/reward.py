@@ -31,8 +31,7 @@ def find_function(name: str) -> RewardFunction:
         return function
     installed = sorted({point.name for point in entry_points(group=ENTRY_POINTS)})
     raise InvalidArgument(
-        f"no reward function {name!r} is installed with this worker (entry points {ENTRY_POINTS}:"
-        f" {', '.join(installed) or 'none'})"
+        f"no reward function {name!r} is installed here (entry points {ENTRY_POINTS}: {', '.join(installed) or 'none'})"
     )
 
 

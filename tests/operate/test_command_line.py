@@ -84,7 +84,10 @@ class TestApply:
     def test_the_same_again_changes_nothing_and_a_changed_one_starts_anew(self, call, served, written):
         path = written("again")
         first = one_line(call("tuner", "apply", path, "--json").out)["incarnation"]
-        assert one_line(call("tuner", "apply", path, "--json").out)["incarnation"] == first
+        assert one_line(call("tuner", "apply", path, "--json").out) == {
+            "tuner": "again", "done": "nothing", "incarnation": first,
+        }  # fmt: skip
+        assert call("tuner", "apply", path).out == "tuner again has this spec already: nothing is changed\n"
         changed = written("again", algorithm={"name": "uniform_random"})
         assert one_line(call("tuner", "apply", changed, "--json").out)["incarnation"] > first
 
@@ -143,13 +146,21 @@ class TestApply:
         for problem in problems:
             assert problem in told.err
 
-    @pytest.mark.parametrize("text", ["algorithm: {args: {since: 2024-01-01}}", "algorithm: {args: {1: 2}}"])
-    def test_what_yaml_can_hold_and_json_cannot_is_not_changed_in_silence(self, call, written, text):
+    @pytest.mark.parametrize(
+        ("text", "quoted"),
+        [
+            ("algorithm: {args: {since: 2024-01-01}}", '"2024-01-01"'),
+            ("algorithm: {args: {1: 2}}", '"1"'),
+            ("algorithm: {args: {1e-4: 2}}", '"1e-4"'),
+        ],
+    )
+    def test_what_yaml_can_hold_and_json_cannot_is_not_changed_in_silence(self, call, written, text, quoted):
         path = Path(written("yaml-only"))
         path.write_text(path.read_text() + text)
         told = call("tuner", "apply", str(path), "--dry-run")
         assert told.code == ExitCode.INVALID
-        assert "JSON" in told.err
+        assert f"line {len(path.read_text().splitlines())}, column" in told.err
+        assert quoted in told.err
 
     @pytest.mark.parametrize("content", [b"{", b"just a word", b"[1, 2]", b"", b"\xff\xfe\xff"])
     def test_what_is_no_spec_at_all(self, call, tmp_path, content):
@@ -202,7 +213,7 @@ class TestListShowDelete:
         assert shown["spec"]["parameters"][0]["name"] == "pool"
         assert [s["incumbent"]["values"] for s in shown["scopes"]] == [{"pool": 10}]
         assert "by ada: why not" in " ".join(call("tuner", "show", "keys").out.split())
-        assert one_line(call("tuner", "delete", "keys", "--json").out) == {
+        assert one_line(call("tuner", "delete", "keys", "--yes", "--json").out) == {
             "tuner": "keys",
             "done": "deleted",
             "incarnation": None,
@@ -226,7 +237,7 @@ class TestListShowDelete:
     def test_deleted_is_deleted_and_can_be_applied_again(self, call, served, written):
         path = written("phoenix")
         call("tuner", "apply", path)
-        assert call("tuner", "delete", "phoenix").code == ExitCode.OK
+        assert call("tuner", "delete", "phoenix", "--yes").code == ExitCode.OK
         assert call("tuner", "delete", "phoenix").code == ExitCode.NOT_FOUND
         assert "phoenix" not in call("tuner", "list", "--json").out
         assert call("tuner", "apply", path).code == ExitCode.OK

@@ -105,7 +105,7 @@ def test_what_every_other_command_prints_as_json_is_what_its_schema_says(cli, tm
         "tuner-pause": ["steered", "--author", "ada", "--reason", "load test"],
         "tuner-resume": ["steered"],
         "tuner-reset": ["steered", "--yes"],
-        "tuner-delete": ["steered"],
+        "tuner-delete": ["steered", "--yes"],
         "topics-create": [],
         "topics-check": [],
     }

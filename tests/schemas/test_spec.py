@@ -21,7 +21,7 @@ def test_a_switch_is_on_however_yaml_spells_it(word):
 
 
 def test_categories_that_yaml_takes_for_truth_values_are_told():
-    with pytest.raises(ValidationError, match="put them in quotes, or use type: switch"):
+    with pytest.raises(ValidationError, match="put it in quotes, or use type: switch"):
         spec("{name: gzip, type: categorical, val: on, categories: [on, off]}")
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ....core.errors import CommandFailed
 from ...broker import BrokerSettings
-from ..console import out, printable
+from ..console import line, out
 from ..exit_codes import ExitCode
 from ..outputs import DeadLetterList, ListedDeadLetter, ShownDeadLetter
 from ..reading.dead_letters import (
@@ -22,6 +22,8 @@ from ..reading.dead_letters import (
     read_dead_letters,
 )
 from ..reporting.waiting import ago
+from ..text import printable
+from ..times import when
 from .connection import connected
 from .options import AsJson
 
@@ -55,9 +57,9 @@ def dead_letters_list(
     for one in shown:
         said = one.headers
         told = (one.place, ago(one.written_ms, now_ms), said.tuner, said.instance, said.reason, said.detail)
-        table.add_row(*(Text(printable(word)) for word in told))
+        table.add_row(*(line(word) for word in told))
     out.print(table)
-    out.print(Text(printable(", ".join(f"{number} {word}" for word, number in counts.items()))))
+    out.print(line(", ".join(f"{number} {word}" for word, number in counts.items())))
     if (number := sum(counts.values())) > len(shown):
         out.print(f"the newest {len(shown)} of {number}; more with --limit", highlight=False)
 
@@ -80,11 +82,12 @@ def dead_letters_show(
         return
     for field, value in (_listed(found) | _whole(found)).items():
         if field != "value" and value != "":
-            out.print(Text.assemble((f"{field:12} ", "bold"), printable(str(value))), soft_wrap=True)
+            shown = when(value) if field.endswith("_ms") and isinstance(value, int) else printable(value)
+            out.print(Text.assemble((f"{field.removesuffix('_ms'):12} ", "bold"), shown), soft_wrap=True)
     body = found.body()
     out.print()
-    text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
-    out.print(Text(printable(text)), soft_wrap=True)
+    shown = printable(body) if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
+    out.print(shown, soft_wrap=True, highlight=False)
 
 
 def _listed(one: DeadLetterRecord) -> dict[str, object]:

@@ -6,7 +6,7 @@ import typer
 
 from ....core.errors import CommandFailed
 from ...broker import BrokerSettings, Problem, check_topics, create_topics
-from ..console import out, report
+from ..console import line, out, report
 from ..exit_codes import ExitCode
 from ..outputs import TopicAdopted, TopicsChecked, TopicsCreated
 from .connection import connected
@@ -42,7 +42,7 @@ def topics_create(
     if as_json:
         TopicsCreated(created=sorted(created), problems=[str(p) for p in problems]).show()
     else:
-        out.print(f"created: {', '.join(sorted(created)) or 'nothing, all are there'}")
+        out.print(line(f"created: {', '.join(sorted(created)) or 'nothing, all are there'}"), soft_wrap=True)
     _fail_on(problems)
 
 

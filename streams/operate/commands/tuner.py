@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ....core.errors import CommandFailed
+from ....core.errors import CommandFailed, InvalidInput
 from ...broker import BrokerSettings
-from ..console import out, report
+from ..console import line, out, report
 from ..exit_codes import ExitCode
 from ..outputs import SpecWritten
 from ..reading.rounds import read_rounds
@@ -18,6 +18,7 @@ from ..reading.tuners import must_exist, read_tuner, read_tuners
 from ..reporting.tuner_json import best_data, list_data, show_data
 from ..reporting.tuner_text import best, list_table, show
 from ..specs.short_forms import FORMS
+from ..text import shell_lines
 from .connection import connected
 from .options import AsJson, Name
 from .verbs import add_verbs
@@ -139,8 +140,11 @@ def tuner_best(
             f"tuner {name} has {len(found.incumbents)} contexts: choose one with --context", ExitCode.USAGE
         )
     else:
-        for parameter, value in found.incumbents[0].values.items():
-            typer.echo(f"{parameter}={shlex.quote(str(value))}")
+        try:
+            lines = shell_lines(found.incumbents[0].values)
+        except InvalidInput as error:
+            raise CommandFailed(f"tuner {name}: {error}", ExitCode.USAGE) from error
+        typer.echo("".join(f"{one}\n" for one in lines), nl=False)
 
 
 @tuner.command("picture", epilog="Example: oppertune tuner picture checkout --output checkout.png")
@@ -172,4 +176,4 @@ def tuner_picture(
         reward_picture(points, output, title=f"{name}: reward of each round (higher is better)", target=target)
     except OSError as error:
         raise CommandFailed(f"cannot write {output}: {error.strerror or error}", ExitCode.FAILED) from error
-    out.print(f"{len(points)} rounds drawn into {output}", markup=False, highlight=False, soft_wrap=True)
+    out.print(line(f"{len(points)} rounds drawn into {output}"), soft_wrap=True)

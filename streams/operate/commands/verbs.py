@@ -8,6 +8,7 @@ import typer
 
 from ....core.errors import CommandFailed
 from ....schemas.events import Command
+from ....schemas.state import TunerState
 from ...broker import BrokerSettings, require_broker
 from ..console import err, report
 from ..exit_codes import ExitCode
@@ -38,16 +39,28 @@ def _apply(
     as_json: AsJson = False,
 ) -> None:
     """The verb that may make a tuner: it takes a spec, and needs no broker for a dry run."""
-    from ..specs.file import read_spec
+    from ..specs.file import not_checked, read_spec
 
-    spec, written = read_spec(file)
+    spec, written = read_spec(file, alone=dry_run)
     if dry_run:
-        report(Done(tuner=spec.name, done="validated"), f"{file} is valid: tuner {spec.name}", as_json=as_json)
+        said = f"{file} is valid: tuner {spec.name}{f'; {left}' if (left := not_checked(spec)) else ''}"
+        report(Done(tuner=spec.name, done="validated"), said, as_json=as_json)
         return
     require_broker(settings)
     verb = VERBS["apply"]
     command = new_command(verb, spec.name, author=author, reason=reason, spec=written)
-    _carry_out(settings, verb, command, timeout_s=timeout, as_json=as_json)
+    view = read_tuners(settings, spec.name).get(spec.name)
+    before = view.state if view is not None else None
+    # It is sent even where it asks for what stands: a command that is still waiting may ask for something else.
+    after = _send(settings, command, timeout_s=timeout)
+    if (
+        before is not None
+        and after is not None
+        and (after.incarnation, after.spec) == (before.incarnation, before.spec)
+    ):
+        _report_nothing(verb, after, as_json=as_json)
+    else:
+        _report(verb, spec.name, after, as_json=as_json)
 
 
 def _steering(verb: Verb) -> Callable[..., None]:
@@ -88,19 +101,28 @@ def _steer(
     name = command.tuner
     state = must_exist(name, read_tuners(settings, name).get(name)).state
     if state is not None and not verb.is_needed(state):
-        report(Done(tuner=name, done="nothing"), verb.not_needed.format(name=name), as_json=as_json)
+        _report_nothing(verb, state, as_json=as_json)
         return
     if not sure:
         _ask_first(name)
-    _carry_out(settings, verb, command, timeout_s=timeout_s, as_json=as_json)
+    _report(verb, name, _send(settings, command, timeout_s=timeout_s), as_json=as_json)
 
 
-def _carry_out(settings: BrokerSettings, verb: Verb, command: Command, *, timeout_s: float, as_json: bool) -> None:
-    """Send a command, wait for its effect, and say that it is done."""
+def _send(settings: BrokerSettings, command: Command, *, timeout_s: float) -> TunerState | None:
     with err.status("waiting for a worker ..."):
-        state = send(settings, command, timeout_s=timeout_s)
-    done = Done(tuner=command.tuner, done=verb.done, incarnation=state.incarnation if state is not None else None)
-    report(done, verb.said.format(name=command.tuner), as_json=as_json)
+        return send(settings, command, timeout_s=timeout_s)
+
+
+def _report(verb: Verb, name: str, state: TunerState | None, *, as_json: bool) -> None:
+    """Say that a verb is carried out."""
+    done = Done(tuner=name, done=verb.done, incarnation=state.incarnation if state is not None else None)
+    report(done, verb.said.format(name=name), as_json=as_json)
+
+
+def _report_nothing(verb: Verb, state: TunerState, *, as_json: bool) -> None:
+    """Say that the tuner stands as the verb wants it."""
+    done = Done(tuner=state.tuner, done="nothing", incarnation=state.incarnation)
+    report(done, verb.not_needed.format(name=state.tuner), as_json=as_json)
 
 
 def _ask_first(name: str) -> None:

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 from rich.logging import RichHandler
+from rich.text import Text
 
 from ...broker import BrokerSettings
-from ..console import err
+from ..console import LogFormatter, err
+from ..times import when
 from .connection import connected
 
 
@@ -49,11 +51,14 @@ def worker(
     """
     from ...worker import WorkerSettings, run_worker
 
-    logging.basicConfig(
-        level=log_level.upper(),
-        format="%(message)s" if err.is_terminal else "%(asctime)s %(levelname)s %(name)s %(message)s",
-        handlers=[RichHandler(console=err, show_path=False)] if err.is_terminal else None,
+    handler = (
+        RichHandler(console=err, show_path=False, log_time_format=lambda local: Text(when(local.timestamp() * 1000)))
+        if err.is_terminal
+        else logging.StreamHandler()
     )
+    shown = "%(message)s" if err.is_terminal else "%(asctime)s %(levelname)s %(name)s %(message)s"
+    handler.setFormatter(LogFormatter(shown))
+    logging.basicConfig(level=log_level.upper(), handlers=[handler])
     if log_level is not LogLevel.DEBUG:
         for noisy in ("faust", "mode", "aiokafka", "kafka", "oppertune.kafka"):
             logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from rich.table import Table
+from rich.text import Text
 
 from .compare import DEFAULTS, Side, Sides, times_faster
 
@@ -23,7 +24,7 @@ def _throughput(side: Side) -> str:
     return f"{side.median_ops_per_s:.0f}" if side.ops_per_s else "-"
 
 
-def _times_faster(defaults: Side, side: Side) -> str:
+def _times_faster(defaults: Side, side: Side) -> str | Text:
     ratio = times_faster(defaults, side)
     if math.isnan(ratio.median):
         return "-"
@@ -32,7 +33,7 @@ def _times_faster(defaults: Side, side: Side) -> str:
     times = f"{ratio.median:.1f}× ({ratio.low:.1f}–{ratio.high:.1f})"
     if not ratio.is_other_than_1:
         return times
-    return f"[bold {'green' if ratio.median > 1 else 'red'}]{times}[/]"
+    return Text(times, f"bold {'green' if ratio.median > 1 else 'red'}")
 
 
 def comparison_table(results: Mapping[str, Sides]) -> Table:

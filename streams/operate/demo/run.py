@@ -81,7 +81,7 @@ def run_demo(
     _prepare(picture)
     base, warning = pick_work_dir()
     if warning:
-        console.print(f"[yellow]{warning}[/yellow]")
+        console.print(warning, style="yellow")
     folder = Path(tempfile.mkdtemp(prefix="oppertune-demo-", dir=base))
     try:
         with _broker(bootstrap, console) as settings:

@@ -15,7 +15,7 @@ from ....core.errors import InvalidArgument
 from ....schemas.records import DeadLetterHeaders
 from ...broker import BrokerSettings, partition_count
 from ...broker.reading import headers_of, read_to_end
-from ..console import printable
+from ..text import printable
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -51,7 +51,7 @@ class DeadLetterRecord:
             parsed = json.loads(self.value)
             json.dumps(parsed, ensure_ascii=False, allow_nan=False).encode()
         except (ValueError, RecursionError):  # no JSON, or none that could be printed as such
-            return printable(self.value.decode(errors="backslashreplace"))
+            return printable(self.value.decode(errors="backslashreplace"), lines=True)
         return parsed
 
 

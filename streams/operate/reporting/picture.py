@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ....schemas.records import RoundRecord
+from ..text import printable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -118,11 +119,11 @@ def reward_picture(
         _draw_panel(axes, here, logarithmic=logarithmic)
         if target is not None:
             axes.axhline(target, linestyle=":", color=_TARGET_COLOUR, linewidth=2, label="target", zorder=1)
-        axes.set_title(context, fontsize=13, loc="left")
+        axes.set_title(printable(context), fontsize=13, loc="left", parse_math=False)
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(str(label), handle)
     panels[-1].set_xlabel("round", fontsize=12)
-    figure.suptitle(title, fontsize=15)
+    figure.suptitle(printable(title), fontsize=15, parse_math=False)
     if handles:
         figure.legend(
             list(handles.values()), list(handles), loc="outside lower center", ncols=4, fontsize=11, frameon=False

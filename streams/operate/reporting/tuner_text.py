@@ -1,7 +1,6 @@
 """Tuners for people to look at."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from statistics import fmean
 
 from rich.box import SIMPLE_HEAD
@@ -13,9 +12,12 @@ from rich.text import Text
 from ....schemas.spec import Target, TunerSpec
 from ....schemas.state import Block, ScopeState, TunerState
 from ...processor.presence import present
+from ..console import line
 from ..outputs import BestList
 from ..reading.partition_progress import PartitionProgress
 from ..reading.tuners import TunerView
+from ..text import printable
+from ..times import when
 from .waiting import ago, waiting_for
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -40,10 +42,6 @@ def _values(spec: TunerSpec, values: Mapping[str, object]) -> str:
     return ", ".join(f"{k}={v}{' ' + units[k] if units.get(k) else ''}" for k, v in shown)
 
 
-def _when(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
 def list_table(views: Mapping[str, TunerView]) -> Table:
     """All tuners, one a line; the reward is the best of their incumbents'."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -55,9 +53,9 @@ def list_table(views: Mapping[str, TunerView]) -> Table:
         scopes = view.active_scopes
         rewards = [s.incumbent.reward for s in scopes if s.incumbent.reward is not None]
         table.add_row(
-            Text(view.name),
+            line(view.name),
             _status(view),
-            Text(view.state.spec.algorithm.name if view.state is not None else "-"),
+            line(view.state.spec.algorithm.name if view.state is not None else "-"),
             str(sum(1 for s in view.scopes if s.scope)),
             str(sum(len(s.presence) for s in scopes)),
             str(sum(s.round for s in scopes)),
@@ -74,7 +72,7 @@ def show(view: TunerView, rewards: Mapping[str, list[float]], now_ms: int) -> Re
         rewards: Of the last rounds, oldest first, by scope.
         now_ms: The wall time.
     """
-    head = Text.assemble(("tuner ", "bold"), (view.name, "bold"), "  ", _status(view))
+    head = Text.assemble(("tuner ", "bold"), (printable(view.name), "bold"), "  ", _status(view))
     if view.state is None:
         return Group(head, _unreadable(view))
     state = view.state
@@ -83,12 +81,12 @@ def show(view: TunerView, rewards: Mapping[str, list[float]], now_ms: int) -> Re
         lines.append(_unreadable(view))
     if state.suspended is not None:
         where = f"{state.suspended.topic} offset {state.suspended.offset}, " if state.suspended.topic else ""
-        lines.append(Text(f"suspended: {state.suspended.reason}", style="red"))
-        lines.append(_indented(f"at {where}{_when(state.suspended.time_ms)}; the fleet runs the incumbent"))
+        lines.append(line(f"suspended: {state.suspended.reason}", "red"))
+        lines.append(_indented(f"at {where}{when(state.suspended.time_ms)}; the fleet runs the incumbent"))
     spec = state.spec
-    applied = f"applied {_when(state.applied_ms)} by {state.author}{': ' + state.reason if state.reason else ''}"
-    lines += [Text(f"{spec.algorithm.name}; {applied}"), Text(f"declared: {_values(spec, spec.declared())}")]
-    lines.append(Text(_partition(view.partition, now_ms), style="red" if view.partition.stalled(now_ms) else ""))
+    applied = f"applied {when(state.applied_ms)} by {state.author}{': ' + state.reason if state.reason else ''}"
+    lines += [line(f"{spec.algorithm.name}; {applied}"), line(f"declared: {_values(spec, spec.declared())}")]
+    lines.append(line(_partition(view.partition, now_ms), "red" if view.partition.stalled(now_ms) else ""))
     for scope in view.active_scopes:
         lines += ["", *_scope(view, state, scope, rewards.get(scope.scope, []), now_ms)]
     return Group(*lines)
@@ -100,12 +98,12 @@ def _partition(progress: PartitionProgress, now_ms: int) -> str:
 
 
 def _unreadable(view: TunerView) -> Text:
-    return Text(f"its state cannot be read: {view.unreadable or 'the record of the tuner itself is missing'}", "red")
+    return line(f"its state cannot be read: {view.unreadable or 'the record of the tuner itself is missing'}", "red")
 
 
-def _indented(line: str) -> RenderableType:
+def _indented(said: str) -> RenderableType:
     """A line whose rest stays indented where a terminal is too narrow for it."""
-    return Padding(Text(line), (0, 0, 0, 2), expand=False)
+    return Padding(line(said), (0, 0, 0, 2), expand=False)
 
 
 def _scope(
@@ -118,7 +116,7 @@ def _scope(
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in scope.outcomes.items())
     trying = scope.arms[0].kind if scope.arms else "none is open"
     lines = [
-        Text(f"context {_context(scope)}", style="bold") if scope.scope else Text("no context", style="bold"),
+        line(f"context {_context(scope)}" if scope.scope else "no context", "bold"),
         _indented(f"round {scope.round}, {trying}; rounds: {outcomes or 'none closed yet'}"),
         _indented(f"waiting for: {waiting_for(state, scope, view.partition, now_ms)}"),
         _indented(f"last reward {_number(scope.last_reward)}" + (f"  {sparkline(rewards)}" if rewards else "")),
@@ -179,8 +177,9 @@ def best(spec: TunerSpec, found: BestList) -> RenderableType:
         for heading in ("parameter", "best", "declared"):
             table.add_column(heading, justify="left" if heading == "parameter" else "right")
         for name, value in one.values.items():
-            table.add_row(name, _with_unit(value, units.get(name, "")), _with_unit(declared.get(name, "-"), ""))
-        tables += [Text(f"{context}: reward {_number(one.reward)}, {origin}"), table]
+            shown = (name, _with_unit(value, units.get(name, "")), _with_unit(declared.get(name, "-"), ""))
+            table.add_row(*map(line, shown))
+        tables += [line(f"{context}: reward {_number(one.reward)}, {origin}"), table]
     return Group(*tables)
 
 

@@ -1,11 +1,12 @@
 """One line for each thing that happens, for people."""
 
-from datetime import datetime
+from collections.abc import Mapping
 
 from rich.text import Text
 
-from ..console import printable
+from ..console import line
 from ..outputs import WatchEvent
+from ..times import when
 
 _COLOURS = {"measured": "green", "failed": "red", "skipped": "yellow", "superseded": "yellow"}
 _STATUS_COLOURS = {"achieved": "bold cyan", "tuning": "green", "suspended": "bold red", "deleted": "bold yellow"}
@@ -13,29 +14,37 @@ _STATUS_COLOURS = {"achieved": "bold cyan", "tuning": "green", "suspended": "bol
 
 def watch_line(event: WatchEvent) -> Text:
     """What happened, as one line for people."""
-    clock = datetime.fromtimestamp(event.time_ms / 1000).astimezone().strftime("%H:%M:%S") if event.time_ms else ""
-    context = " ".join(f"{k}={v}" for k, v in (event.context or {}).items())
-    where = Text.assemble(
-        (f"{clock:8} ", "dim"), (printable(event.tuner), "bold"), f" {context}" if context else "", " "
-    )
+    context = "".join(f" {name}={value}" for name, value in (event.context or {}).items())
+    parts = [
+        line(f"{when(event.time_ms) if event.time_ms else '':23} ", "dim"),
+        line(event.tuner, "bold"),
+        line(f"{context} "),
+        *_what(event),
+    ]
+    return Text.assemble(*parts)
+
+
+def _what(event: WatchEvent) -> list[Text]:
     if event.what == "round":
         reward = "-" if event.reward is None else f"{event.reward:.4g}"
-        changed = ", ".join(f"{name}={_short(value)}" for name, value in event.changed.items()) or "same values"
-        return where.append_text(
-            Text.assemble(
-                f"round {event.round} {event.kind} ",
-                (event.outcome, _COLOURS.get(event.outcome, "")),
-                f" reward {reward}  {changed}" + (f"  ({event.said})" if event.said else ""),
-            )
-        )
+        said = f"  ({event.said})" if event.said else ""
+        return [
+            line(f"round {event.round} {event.kind} "),
+            line(event.outcome, _COLOURS.get(event.outcome, "")),
+            line(f" reward {reward}  {_values(event.changed) or 'same values'}{said}"),
+        ]
     if event.what == "incumbent":
-        values = ", ".join(f"{name}={_short(value)}" for name, value in event.values.items())
-        return where.append(f"new incumbent, reward {event.reward:.4g}: {values}", "bold green")
+        reward = "" if event.reward is None else f", reward {event.reward:.4g}"
+        return [line(f"new incumbent{reward}: {_values(event.values)}", "bold green")]
     if event.what == "status":
         said = f": {event.said}" if event.said else ""
-        return where.append(f"{event.status}{said}", _STATUS_COLOURS.get(event.status, "yellow"))
+        return [line(f"{event.status}{said}", _STATUS_COLOURS.get(event.status, "yellow"))]
     place = f" (oppertune dead-letters show {event.place})" if event.place else ""
-    return where.append(f"{event.what.replace('_', ' ')}: {printable(event.said)}{place}", "red")
+    return [line(f"{event.what.replace('_', ' ')}: {event.said}{place}", "red")]
+
+
+def _values(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={_short(value)}" for name, value in values.items())
 
 
 def _short(value: object) -> str:

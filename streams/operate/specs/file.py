@@ -1,22 +1,25 @@
 """Tuner specs from files: YAML or JSON, with errors that name the place."""
 
-import math
 from pathlib import Path
 from typing import Any
 
-import orjson
-import yaml
 from pydantic import ValidationError
 
-from ....core.errors import CommandFailed, InvalidInput, OppertuneError
-from ....schemas.base import explain
+from ....core.errors import CommandFailed, InvalidArgument, MissingExtra, OppertuneError, UnknownAlgorithm
 from ....schemas.spec import TunerSpec
-from ...processor import learners
+from ...processor import learners, reward
 from ..exit_codes import ExitCode
+from ..text import printable
+from .notation import Unclear, Written, not_finite, read
+from .problems import named, read_otherwise, refused
 
 
-def read_spec(path: Path) -> tuple[TunerSpec, dict[str, Any]]:
+def read_spec(path: Path, *, alone: bool = False) -> tuple[TunerSpec, dict[str, Any]]:
     """Read and check a spec file; JSON is YAML too.
+
+    Args:
+        path: The file.
+        alone: No worker will be asked: what is not installed here is refused.
 
     Returns:
         The spec, and its contents as written.
@@ -24,51 +27,73 @@ def read_spec(path: Path) -> tuple[TunerSpec, dict[str, Any]]:
     Raises:
         CommandFailed: The file cannot be read, or is not a spec.
     """
+    name = printable(path)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise CommandFailed(f"cannot read {path}: {error.strerror or error}", ExitCode.INVALID) from error
+        raise CommandFailed(f"cannot read {name}: {error.strerror or error}", ExitCode.INVALID) from error
     except UnicodeDecodeError as error:
-        raise CommandFailed(f"{path} is neither YAML nor JSON: {error}", ExitCode.INVALID) from error
-    return check_spec(text, str(path))
+        raise CommandFailed(f"{name} is neither YAML nor JSON: it is no text in UTF-8", ExitCode.INVALID) from error
+    return check_spec(text, name, alone=alone)
 
 
-def check_spec(text: str, path: str) -> tuple[TunerSpec, dict[str, Any]]:
+def check_spec(text: str, path: str, *, alone: bool = False) -> tuple[TunerSpec, dict[str, Any]]:
     """Check the text of a spec, as :func:`read_spec` does; ``path`` names it in errors."""
     try:
-        written = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise CommandFailed(f"{path} is neither YAML nor JSON: {error}", ExitCode.INVALID) from error
-    if not isinstance(written, dict):
+        written = read(text)
+    except Unclear as error:
+        raise _invalid(path, error.problems) from error
+    if not isinstance(written.data, dict):
         raise CommandFailed(f"{path} holds no spec: a mapping with name and parameters is expected", ExitCode.INVALID)
+    if (place := not_finite(written.data)) is not None:
+        raise _invalid(path, [f"{written.where(place)}: {named(place)}is not a finite number, which JSON cannot hold"])
     try:
-        orjson.dumps(written, option=orjson.OPT_PASSTHROUGH_DATETIME)
-    except TypeError as error:  # YAML has dates, and keys that are no text
-        raise CommandFailed(f"{path} holds what JSON cannot: {error}. Put it in quotes", ExitCode.INVALID) from error
-    if place := _not_finite(written):
-        raise CommandFailed(f"{path} holds what JSON cannot: {place} is not a finite number", ExitCode.INVALID)
-    try:
-        spec = TunerSpec.model_validate(written)
+        spec = TunerSpec.model_validate(written.data)
     except ValidationError as error:
-        problems = explain(error, limit=20).replace("; ", "\n  ")
-        raise CommandFailed(f"{path} is not a valid tuner spec:\n  {problems}", ExitCode.INVALID) from error
-    _try_learner(path, spec)
-    return spec, written
+        raise _invalid(path, refused(written, error)) from error
+    if problems := read_otherwise(written, spec):
+        raise _invalid(path, problems)
+    if problem := _not_to_run(written, spec, alone=alone):
+        raise _invalid(path, [problem])
+    return spec, written.data
 
 
-def _try_learner(path: str, spec: TunerSpec) -> None:
-    """Make the learner as a worker would. One that is not installed here may be installed there: the worker tells."""
+def not_checked(spec: TunerSpec) -> str:
+    """What of a sound spec can only be checked elsewhere, in a sentence; empty where all of it was."""
     try:
         learners.try_out(learners.decided(spec), 0)
-    except InvalidInput as error:
-        raise CommandFailed(f"{path}: algorithm {spec.algorithm.name}: {error}", ExitCode.INVALID) from error
-    except OppertuneError:
-        return
+    except MissingExtra as error:
+        return f"the arguments of its algorithm are not checked: {error}"
+    return ""
 
 
-def _not_finite(value: object, place: str = "") -> str:
-    """The place of the first number that is not finite, empty where all are."""
-    if isinstance(value, float):
-        return "" if math.isfinite(value) else place
-    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return next((found for key, one in below if (found := _not_finite(one, f"{place}.{key}".lstrip(".")))), "")
+def _not_to_run(written: Written, spec: TunerSpec, *, alone: bool) -> str:
+    """Why no worker could run a spec; empty where one could, or one that has more installed might."""
+    if alone and spec.objective.function is not None:
+        try:
+            reward.find_function(spec.objective.function)
+        except InvalidArgument as error:
+            return f"{written.where(('objective', 'function'))}: {error}{_ELSEWHERE}"
+    try:
+        learners.try_out(learners.decided(spec), 0)
+    except MissingExtra:
+        return ""
+    except UnknownAlgorithm as error:
+        return f"{written.where(('algorithm', 'name'))}: {error}{_ELSEWHERE}" if alone else ""
+    except OppertuneError as error:
+        name = spec.algorithm.name
+        return f"{written.where(('algorithm', 'args'))}: {'' if name in str(error) else f'algorithm {name}: '}{error}"
+    return ""
+
+
+_ELSEWHERE = " (Where it is installed with the workers only, leave out --dry-run: they check it, too.)"
+
+
+def _invalid(path: str, problems: list[str]) -> CommandFailed:
+    shown, more = problems[:_SHOWN], len(problems) - _SHOWN
+    lines = [*shown, f"and {more} more"] if more > 0 else shown
+    return CommandFailed("\n  ".join([f"{path} is not a valid tuner spec:", *lines]), ExitCode.INVALID)
+
+
+_SHOWN = 20
+"""Problems: a screen of them."""

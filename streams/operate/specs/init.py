@@ -104,11 +104,11 @@ def _ask(question: str, check: Callable[[str], _Checked], default: str = "") -> 
         try:
             return check(answer.strip())
         except CommandFailed as error:
-            err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+            err.print(str(error), highlight=False, soft_wrap=True)
 
 
 def _ask_parameters() -> list[Parameter]:
-    err.print(f"parameters, one at a time, such as\n{FORMS}", markup=False, highlight=False, soft_wrap=True)
+    err.print(f"parameters, one at a time, such as\n{FORMS}", highlight=False, soft_wrap=True)
     asked: list[Parameter] = []
 
     def check(text: str) -> Parameter | None:

@@ -20,6 +20,8 @@ from ....schemas.spec import (
     Term,
     TunerSpec,
 )
+from ..text import printable_json
+from .notation import means_itself
 
 _WIDTH = 120
 """Columns of the comments: as wide as lines of code usually are."""
@@ -120,7 +122,7 @@ _LEFT_OUT = (("step", 1), ("step", None))
 
 def _literal(value: object) -> str:
     """Text, a number or a list of texts, in Python."""
-    return json.dumps(value, ensure_ascii=False)
+    return printable_json(json.dumps(value, ensure_ascii=False))
 
 
 def _section(name: str, example: BaseModel, *written: str) -> list[str]:
@@ -154,6 +156,22 @@ def _fields(model: BaseModel) -> dict[str, object]:
 
 def _flow(value: object) -> str:
     """A value in YAML, on one line."""
-    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf).split(
-        "\n"
-    )[0]
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf
+    )
+    return printable_json(
+        text.split("\n", 1)[0]
+    )  # what is not printable is in double quotes, which take JSON's escapes
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts text into quotes where another reader of YAML would take it for something else, or a terminal obey it."""
+
+
+def _represent(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style=None if means_itself(text) and text.isprintable() else '"'
+    )
+
+
+_Dumper.add_representer(str, _represent)

@@ -18,6 +18,7 @@ from ...broker import BrokerSettings, partition_count
 from ...broker.reading import start_of_last, text
 from ..exit_codes import ExitCode
 from ..reading.dead_letters import dead_letter
+from ..text import printable
 from .verbs import VERBS, Verb
 
 _DELIVERY_S = 30.0
@@ -132,7 +133,7 @@ def _effect(settings: BrokerSettings, command: Command, message: Message) -> _Ef
         refused = dead_letter(message)
         if refused is not None and refused.headers.event_id == command.id and refused.headers.topic == Command.topic:
             reason = refused.headers.detail or refused.headers.reason
-            raise CommandFailed(f"refused by the worker: {reason}", ExitCode.REFUSED)
+            raise CommandFailed(f"refused by the worker: {printable(reason)}", ExitCode.REFUSED)
         return None
     if text(message.key()) != command.tuner:
         return None

@@ -37,7 +37,8 @@ class Verb:
         done: The word for it in JSON, once it is done.
         said: The sentence for people then; ``{name}`` is the tuner's.
         is_seen: What is awaited.
-        is_needed: Whether there is anything to do for a tuner as it stands; else no command is sent.
+        is_needed: Whether there is anything to do for a tuner as it stands; else no command is sent. (Whether a spec
+            changes anything, only the worker can tell.)
         not_needed: The sentence for people then.
         asks_first: Whether a person is asked before what was learned is given up, and a script must say ``--yes``.
     """
@@ -64,14 +65,16 @@ VERBS: Final = {
             example="checkout.yaml --reason 'try larger pools'",
             done="applied",
             said="tuner {name} is applied; see it with: oppertune tuner show {name}",
+            not_needed="tuner {name} has this spec already: nothing is changed",
         ),
         Verb(
             word="delete",
             help="Delete a tuner and all it learned: its apps return to their declared defaults.",
-            example="checkout --reason 'service is retired'",
+            example="checkout --yes --reason 'service is retired'",
             done="deleted",
             said="tuner {name} is deleted",
             is_seen=_is_gone,
+            asks_first=True,
         ),
         Verb(
             word="pause",
