@@ -46,6 +46,9 @@ class Inbox(Protocol):
     def put(self, request: "ActiveRequest", metric: str, value: float) -> None:
         """Take one measurement."""
 
+    def pass_by(self, metric: str, value: float) -> None:
+        """See one that no request is credited with."""
+
 
 class ActiveRequest:
     """One request, as this process runs it.
@@ -86,9 +89,11 @@ class ActiveRequest:
                 self._counts_from = math.inf  # it never settled
 
     def record(self, metric: str, value: float) -> None:
-        """Take a measurement, unless the values had not settled yet."""
+        """Take a measurement; one from before the values had settled is only seen."""
         if monotonic() >= self._counts_from:
             self._inbox.put(self, metric, value)
+        else:
+            self._inbox.pass_by(metric, value)
 
     def due(self, now: float) -> bool:
         """Whether the interval that is under way is over."""

@@ -45,6 +45,7 @@ class Agent:
         connection: To the broker.
         events: Makes this instance's events.
         follower: What is known of the tuner already.
+        recorder: Where the app's measurements go.
         store: Where the incumbent is kept.
         current: The view that the app sees; the agent alone swaps it.
         in_effect: What the app runs, and how it is told.
@@ -57,6 +58,7 @@ class Agent:
         connection: Connection,
         events: EventBuilder,
         follower: ConfigFollower,
+        recorder: Recorder,
         store: IncumbentStore,
         current: CurrentView,
         in_effect: ValuesInEffect,
@@ -65,7 +67,7 @@ class Agent:
         self.events = events
         self.follower = follower
         self.in_effect = in_effect
-        self.recorder = Recorder()
+        self.recorder = recorder
         self._parameters = parameters
         self._store = store
         self._current = current
@@ -135,7 +137,7 @@ class Agent:
         absent = f"tuner {self.events.tuner} has no config record: apply its spec" if nothing else ""
         several = (self.in_effect.problem, self.connection.problem, absent)
         unreadable = tuple(self.follower.unreadable.copy().values())
-        refused = tuple(self.recorder.refused.copy().values())
+        refused = self.recorder.refusals.problems
         return self._current.view.problems + tuple(filter(None, several)) + unreadable + refused
 
     @property
@@ -195,7 +197,7 @@ class Agent:
         """Records → offer → view → app; then what was measured before the change is reported."""
         before, earlier = self._current.view, self._requests
         offer = offer_of(followed, self._parameters)
-        view = view_of(offer, self.events.instance, self._requests_of(offer))
+        view = view_of(offer, self.events.instance, self._requests_of(offer), inbox=self.recorder)
         restart = followed.record.restart if followed.record is not None else before.restart
         view = without_restart(view, view if restarts else before, restart)
         self._requests = {request.terms.key: request for request in view.requests}

@@ -25,7 +25,8 @@ from .event_builder import EventBuilder
 from .incumbent_store import IncumbentStore, read_bootstrap_file
 from .offer import Offer, plain_offer
 from .parameters import Parameters, Values
-from .snapshot import Snapshot, Timer
+from .recorder import Recorder
+from .snapshot import Snapshot, T, Timer, typed
 from .status import Source, Status
 from .values_in_effect import Callback, ValuesInEffect
 from .view import CurrentView, view_of
@@ -121,7 +122,8 @@ class TunerClient:
         self._store = IncumbentStore(tuner, settings.prefix, None if state_dir is None else Path(state_dir))
         follower = ConfigFollower(tuner, _checked(context))
         first = self._first_offer(follower.context, None if bootstrap_file is None else Path(bootstrap_file))
-        self._current = CurrentView(view_of(first))
+        self._recorder = Recorder()
+        self._current = CurrentView(view_of(first, inbox=self._recorder))
         self._agent = self._new_agent(follower, instance, in_effect=first.incumbent)
         _clients.add(self)
 
@@ -142,6 +144,7 @@ class TunerClient:
             connection=Connection(self._settings, self._tuner),
             events=EventBuilder(self._tuner, name, boot),
             follower=follower,
+            recorder=self._recorder,
             store=self._store,
             current=self._current,
             in_effect=ValuesInEffect(self._tuner, in_effect, self._callbacks, auto_activate=self._auto_activate),
@@ -202,6 +205,15 @@ class TunerClient:
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - of the parameter's own type, which the app knows
         return self._current.view.own.values[name]
 
+    def value(self, name: str, kind: type[T]) -> T:
+        """A parameter's value now, as its type, for type checkers: ``client.value("pool_size", int)``.
+
+        Raises:
+            KeyError: The app declared no such parameter.
+            InvalidArgumentType: It is of another type. (A whole number may be asked for as a ``float``.)
+        """
+        return typed(self._current.view.own.values, name, kind)
+
     def get(self, name: str, default: ParameterValue | None = None) -> Any:  # noqa: ANN401 - as above
         """A parameter's value now, or ``default`` where the app declared no such parameter."""
         return self._current.view.own.values.get(name, default)
@@ -228,9 +240,10 @@ class TunerClient:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong now, a sentence each: parameters that had to be defaulted, a broker that does not answer."""
+        """What is wrong now, a sentence each: values that cannot be run, an absent broker, refused measurements."""
         if self._disabled:
-            return (f"{ENV_DISABLED} is set: the declared values are run, and nothing is measured",)
+            off = f"{ENV_DISABLED} is set: the declared values are run, and nothing is measured"
+            return (off, *self._recorder.refusals.problems)
         return self._agent.problems
 
     @property
@@ -313,7 +326,7 @@ class TunerClient:
 
         Args:
             metric: Its name, as the tuner's objective names it.
-            value: A finite number.
+            value: A finite number; anything else is counted and named in :attr:`problems`.
             snapshot: What was measured ran under this; default: under the configuration of this moment.
         """
         (snapshot or self._current.view.own).record(metric, value)
@@ -321,11 +334,24 @@ class TunerClient:
     def measure(self, metric: str, snapshot: Snapshot | None = None) -> Timer:
         """Time a block of code, credited to the configuration at its beginning. It counts if the block raises, too.
 
+        As a decorator of a function, or of one with ``async def``, it times each call, in the same way.
+
         Args:
-            metric: Its name. It says the unit: ``…_s``, ``…_ms``, ``…_us`` or ``…_ns``; any other is in milliseconds.
-            snapshot: What is measured runs under this; default: under the configuration of this moment.
+            metric: Its name. It says the unit: ``…_s``, ``…_ms``, ``…_us`` or ``…_ns``, or in full, such as
+                ``…_seconds`` or ``…_milliseconds``; any other is in milliseconds.
+            snapshot: What is measured runs under this; default: under the configuration of this moment, or of the
+                decorated function's call.
         """
-        return Timer(snapshot or self._current.view.own, metric)
+        return Timer(snapshot or self._current.view.own, metric, None if snapshot else self)
+
+    def __repr__(self) -> str:
+        view = self._current.view
+        life = "closed" if self._closed else "started" if self._started else "not started"
+        if self._disabled:
+            life += f", {ENV_DISABLED}"
+        problems = "".join(f", {problem!r}" for problem in self.problems)
+        values = f"{view.status} from {view.source}: {view.own!r}"
+        return f"<TunerClient {self._tuner} as {self.instance!r}, {life}, {values}{problems}>"
 
     # -- processes
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ...core.assignment import choose, position
-from .active_request import ActiveRequest
+from .active_request import ActiveRequest, Inbox
 from .offer import Offer
 from .snapshot import Snapshot
 from .status import Source, Status
@@ -76,15 +76,22 @@ class CurrentView:
         return self._ready.wait(timeout_s)
 
 
-def view_of(offer: Offer, unit: str = "", requests: Mapping[tuple[str, str], ActiveRequest] | None = None) -> View:
+def view_of(
+    offer: Offer,
+    unit: str = "",
+    requests: Mapping[tuple[str, str], ActiveRequest] | None = None,
+    *,
+    inbox: Inbox | None = None,
+) -> View:
     """The view of what is offered.
 
     Args:
         offer: What the app can run.
         unit: The instance's own unit; where the offer has no arms it makes no difference.
         requests: The active request of each of the offer's arms that is measured, by the key of its terms.
+        inbox: Sees what is measured under no request.
     """
-    incumbent = Snapshot(offer.incumbent)
+    incumbent = Snapshot(offer.incumbent, inbox=inbox)
     arms = tuple(
         (arm.share, incumbent if arm.terms is None else Snapshot(arm.values, (requests or {})[arm.terms.key]))
         for arm in offer.arms
@@ -112,7 +119,7 @@ def without_restart(view: View, running: View, restart: Iterable[str]) -> View:
 
     awaiting = needing(view.own)
     keeps = bool(needing(view.incumbent))
-    instead = Snapshot(running.own.values) if keeps else view.incumbent
+    instead = view.incumbent.other(running.own.values) if keeps else view.incumbent
     said = f"{', '.join(awaiting)} changed, and needs a restart of the app: accept_restart() takes what waits"
     return replace(
         view,
