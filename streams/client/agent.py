@@ -5,7 +5,8 @@ gather measurements → report what is due → say that the instance is here →
 """
 
 import logging
-import threading
+from collections import deque
+from threading import get_ident
 from time import monotonic, time
 
 from ...core.deadline import Deadline
@@ -17,6 +18,7 @@ from .event_builder import EventBuilder
 from .incumbent_store import IncumbentStore
 from .offer import Offer, offer_of
 from .parameters import Parameters
+from .real_threads import real_sleep, start_thread, wait_until
 from .recorder import Recorder
 from .snapshot import Snapshot
 from .values_in_effect import ValuesInEffect
@@ -30,11 +32,20 @@ TURN_S = 0.05
 HEARTBEAT_S = 10.0
 """Between two signs of life, while no record says otherwise: the default of a spec."""
 
+SOON_S = 0.005
+"""Between two looks at something that comes soon."""
+
 FAILED_TURN_PAUSE_S = 1.0
 """After a turn that failed: one that fails again and again must not take the app's processor."""
 
 LOG_FAILURE_EVERY_S = 60.0
 """A turn that fails again and again is not logged more often."""
+
+
+class _Restart:
+    """The app's word that it can take what waits for a restart, and whether it was heard."""
+
+    taken = False
 
 
 class Agent:
@@ -77,27 +88,30 @@ class Agent:
         self._record: ConfigRecord | None = None
         self._requests: dict[tuple[str, str], ActiveRequest] = {}
         self._keep_due = False
-        self._closing = threading.Event()
+        self._thread: int | None = None
+        self._closing = self._ended = False
         self._close_deadline = Deadline(0.0)
         self._abandoned = False
-        self._restarts = threading.Condition()
-        self._restarts_accepted = self._restarts_taken = 0
+        self._restarts: deque[_Restart] = deque()
         self._logged: tuple[str, ...] = ()
         self._failure_logged_at = float("-inf")
-        self._thread = threading.Thread(target=self._live, name=f"oppertune-{events.tuner}", daemon=True)
 
     # -- any thread
 
     def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        """Begin.
+
+        Raises:
+            Refused: Threads cannot run here.
+        """
+        start_thread(self._live, f"oppertune-{self.events.tuner}")
 
     def close(self, timeout_s: float) -> None:
         """Send what is left, say goodbye and end, within a time."""
         self._close_deadline = Deadline(timeout_s)
-        self._closing.set()
-        if self._thread is not threading.current_thread() and self._thread.ident is not None:
-            self._thread.join(timeout_s)
+        self._closing = True
+        if self._thread != get_ident():
+            wait_until(lambda: self._ended, timeout_s, SOON_S)
 
     def abandon(self) -> None:
         """In the child of a fork: this agent is the parent's."""
@@ -119,11 +133,10 @@ class Agent:
 
     def accept_restart(self, timeout_s: float) -> None:
         """The app can take values that need a restart; returns when it has them, or the time is up."""
-        with self._restarts:
-            self._restarts_accepted += 1
-            this = self._restarts_accepted
-            if self._thread is not threading.current_thread() and self._thread.is_alive():
-                self._restarts.wait_for(lambda: self._restarts_taken >= this, timeout_s)
+        restart = _Restart()
+        self._restarts.append(restart)
+        if self._thread != get_ident():
+            wait_until(lambda: restart.taken or self._ended, timeout_s, SOON_S)
 
     @property
     def tuner_status(self) -> str | None:
@@ -148,26 +161,34 @@ class Agent:
     # -- the background thread
 
     def _live(self) -> None:
-        while not self._closing.is_set() and not self._abandoned:
-            try:
-                self._turn()
-            except Exception:  # noqa: BLE001 - the app goes on whatever happens here
-                self._log_failure("a turn of the client failed; it goes on with new connections")
-                self.connection.renew()
-                self._closing.wait(FAILED_TURN_PAUSE_S)
-        if self._abandoned:
-            return
+        self._thread = get_ident()
         try:
-            self._finish()
+            while not self._closing and not self._abandoned:
+                try:
+                    self._turn()
+                except Exception:  # noqa: BLE001 - the app goes on whatever happens here
+                    self._log_failure("a turn of the client failed; it goes on with new connections")
+                    self.connection.renew()
+                    self._pause(FAILED_TURN_PAUSE_S)
+            if not self._abandoned:
+                self._finish()
         except Exception:  # noqa: BLE001 - as above
             self._log_failure("the client did not close cleanly")
+        finally:
+            self._ended = True
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, but not past the end."""
+        deadline = Deadline(seconds)
+        while not (deadline.passed or self._closing or self._abandoned):
+            real_sleep(deadline.remaining(TURN_S))
 
     def _turn(self) -> None:
         self.connection.connect()
         if self.connection.connected:
             messages = self.connection.poll(TURN_S)
         else:
-            self._closing.wait(TURN_S)
+            self._pause(TURN_S)
             messages = []
         now, wall_ms = monotonic(), time() * 1000
         for message in messages:
@@ -183,15 +204,13 @@ class Agent:
 
     def _adopt(self) -> None:
         """Follow what the records say now, if that changed, or if the app can take what waits."""
-        accepted = self._restarts_accepted
-        restarts = accepted > self._restarts_taken and bool(self._current.view.awaiting_restart)
+        accepted = [self._restarts.popleft() for _ in range(len(self._restarts))]
+        restarts = bool(accepted and self._current.view.awaiting_restart)
         followed = self.follower.current(monotonic())
         if followed.kind != "unknown" and (restarts or followed.mark != self._mark):
             self._follow(followed, restarts=restarts)
-        if accepted > self._restarts_taken:
-            with self._restarts:
-                self._restarts_taken = accepted
-                self._restarts.notify_all()
+        for restart in accepted:
+            restart.taken = True
 
     def _follow(self, followed: FollowedRecord, *, restarts: bool) -> None:
         """Records → offer → view → app; then what was measured before the change is reported."""
@@ -265,7 +284,7 @@ class Agent:
         deadline = self._close_deadline
         while self.connection.connected and not self.connection.idle and not deadline.passed:
             self.connection.serve()
-            deadline.sleep(0.005)
+            real_sleep(deadline.remaining(SOON_S))
         self.connection.close()
 
     def _log_problems(self, view: View) -> None:

@@ -67,8 +67,8 @@ class TunerClient:
     ``OPPERTUNE_DISABLED=1`` in the environment switches it off: the declared values, not those kept on disk or shipped
     in the bootstrap file; no thread, no connection, nothing measured. :attr:`problems` says so.
 
-    Everything that talks to Kafka happens on one daemon thread. A process that forks goes on in the child as another
-    instance, with a thread and connections of its own.
+    Everything that talks to Kafka happens on one daemon thread, a real one under gevent, too. A process that forks goes
+    on in the child as another instance, with a thread and connections of its own.
 
     Args:
         tuner: Name of the tuner.
@@ -157,13 +157,14 @@ class TunerClient:
 
         Raises:
             RuntimeError: The client was closed.
+            Refused: The app runs under eventlet.
         """
         if self._closed:
             raise RuntimeError("this client was closed: make another")
         if not self._started:
-            self._started = True
             if not self._disabled:
                 self._agent.start()
+            self._started = True
         return self
 
     @property

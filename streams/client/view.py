@@ -1,12 +1,12 @@
 """What an app sees at a moment: its values, where they come from, and which arm each unit runs."""
 
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ...core.assignment import choose, position
 from .active_request import ActiveRequest, Inbox
 from .offer import Offer
+from .real_threads import wait_until
 from .snapshot import Snapshot
 from .status import Source, Status
 
@@ -61,19 +61,16 @@ class CurrentView:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self._ready = threading.Event()
+        self._ready = False
 
     def swap(self, view: View) -> None:
         """Another view from now on."""
         self.view = view
-        if view.status is Status.READY:
-            self._ready.set()
-        else:
-            self._ready.clear()
+        self._ready = view.status is Status.READY
 
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait until a view that was swapped in is ``READY``; returns whether it is."""
-        return self._ready.wait(timeout_s)
+        return wait_until(lambda: self._ready, timeout_s)
 
 
 def view_of(
