@@ -100,8 +100,12 @@ class ActiveRequest:
         every_s = self.terms.interval_s if self.ended is None else min(LATE_EVERY_S, self.terms.interval_s)
         return now >= self._reported_to + every_s
 
-    def close_interval(self, now: float) -> tuple[float, float]:
+    def close_interval(self, now: float, since: float = -math.inf) -> tuple[float, float]:
         """Report what was measured up to now; the next interval begins here.
+
+        Args:
+            now: The monotonic clock.
+            since: This process has measured since then; before, its parent did.
 
         Returns:
             The interval's length, and for how long the request had been active when it ended, in seconds. Work that
@@ -109,6 +113,6 @@ class ActiveRequest:
         """
         end = now if self.ended is None else min(now, self.ended)
         active_s = max(end - self.activated, 0.0) if self.activated is not None else 0.0
-        interval_s = max(end - self._reported_to, 1e-6)
+        interval_s = max(end - max(self._reported_to, since), 1e-6)
         self._reported_to = now
         return interval_s, active_s

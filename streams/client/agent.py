@@ -20,6 +20,7 @@ from .offer import Offer, offer_of
 from .parameters import Parameters
 from .real_threads import real_sleep, start_thread, wait_until
 from .recorder import Recorder
+from .serving import Serving
 from .snapshot import Snapshot
 from .values_in_effect import ValuesInEffect
 from .view import CurrentView, View, view_of, without_restart
@@ -31,6 +32,9 @@ TURN_S = 0.05
 
 HEARTBEAT_S = 10.0
 """Between two signs of life, while no record says otherwise: the default of a spec."""
+
+SILENT_HEARTBEATS = 3
+"""An instance that was silent for so many is gone: the default of a spec."""
 
 SOON_S = 0.005
 """Between two looks at something that comes soon."""
@@ -60,9 +64,10 @@ class Agent:
         store: Where the incumbent is kept.
         current: The view that the app sees; the agent alone swaps it.
         in_effect: What the app runs, and how it is told.
+        child: Whether this process is the child of one in which the client was started.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a part each, by name
         self,
         *,
         parameters: Parameters,
@@ -73,6 +78,7 @@ class Agent:
         store: IncumbentStore,
         current: CurrentView,
         in_effect: ValuesInEffect,
+        child: bool = False,
     ) -> None:
         self.connection = connection
         self.events = events
@@ -83,11 +89,14 @@ class Agent:
         self._store = store
         self._current = current
         self._mark: object = None
+        self._serving = Serving(monotonic(), child=child)
+        self._here = False  # as far as the worker was told
         self._announce = True
         self._presence_due = 0.0
         self._record: ConfigRecord | None = None
-        self._requests: dict[tuple[str, str], ActiveRequest] = {}
+        self._requests = {request.terms.key: request for request in current.view.requests}
         self._keep_due = False
+        self._promised: ActiveRequest | None = None  # the app itself said that it runs it
         self._thread: int | None = None
         self._closing = self._ended = False
         self._close_deadline = Deadline(0.0)
@@ -118,6 +127,12 @@ class Agent:
         self._abandoned = True
         self.connection.abandon()
 
+    def fork(self) -> None:
+        """In the parent of a fork."""
+        if self.recorder.fork():
+            self._serving.record(monotonic())
+        self._serving.fork(monotonic())
+
     def set_context(self, context: ContextData | None) -> None:
         """The app's situation changed."""
         self.follower.context = context
@@ -129,6 +144,7 @@ class Agent:
             self.in_effect.confirm(snapshot.values)
         if snapshot.active_request is not None:
             snapshot.active_request.activate()
+            self._promised = snapshot.active_request
         self._announce = True
 
     def accept_restart(self, timeout_s: float) -> None:
@@ -195,7 +211,7 @@ class Agent:
             age_s = (wall_ms - message.timestamp_ms) / 1000 if message.timestamp_ms > 0 else 0.0
             self.follower.take(message.key, message.value, age_s, now)
         self._adopt()
-        self.recorder.gather()
+        self._gather()
         for request in self.recorder.due():
             self._report(request)
         self._be_present()
@@ -227,7 +243,7 @@ class Agent:
             request.end()
         self._log_problems(view)
         self._activate(view, before)
-        self.recorder.gather()
+        self._gather()
         for request in over:
             self._report(request)
         self._keep_due = True
@@ -253,16 +269,35 @@ class Agent:
                 request.activate()
         self._announce = True
 
+    def _gather(self) -> None:
+        if self.recorder.gather():
+            self._serving.record(monotonic())
+
     def _report(self, request: ActiveRequest) -> None:
         for event in self.recorder.report(self.events, request):
             self.connection.send(event)
 
-    def _be_present(self, *, leaving: bool = False) -> None:
+    def _be_present(self) -> None:
+        """Say that this instance is here, or that it is none any more."""
         now = monotonic()
-        if not (self._announce or leaving or now >= self._presence_due):
-            return
-        self._announce = False
-        self._presence_due = now + (self._record.heartbeat_s if self._record is not None else HEARTBEAT_S)
+        heartbeat_s = self._record.heartbeat_s if self._record is not None else HEARTBEAT_S
+        promised = self._promised is not None and self._promised.ended is None
+        if not (promised or self._serving.takes_part(now, SILENT_HEARTBEATS * heartbeat_s)):
+            self._leave()
+        elif self._announce or not self._here or now >= self._presence_due:
+            self._announce = False
+            self._presence_due = now + heartbeat_s
+            self._here = True
+            self._say(leaving=False)
+
+    def _leave(self) -> None:
+        if self._here:
+            self._here = False
+            for event in self.recorder.report_all(self.events):  # later it would bring the instance back
+                self.connection.send(event)
+            self._say(leaving=True)
+
+    def _say(self, *, leaving: bool) -> None:
         request = self._current.view.own.active_request
         running = None
         if request is not None and request.activated is not None and request.terms.credited:
@@ -277,10 +312,11 @@ class Agent:
 
     def _finish(self) -> None:
         """Send what is left, say goodbye, close."""
-        self.recorder.gather()
+        self._gather()
         for event in self.recorder.report_all(self.events):
+            self._here = True  # by what it measured
             self.connection.send(event)
-        self._be_present(leaving=True)
+        self._leave()
         deadline = self._close_deadline
         while self.connection.connected and not self.connection.idle and not deadline.passed:
             self.connection.serve()

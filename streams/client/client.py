@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import re
+import sys
 import uuid
 import weakref
 from collections.abc import Iterable, Mapping
@@ -136,7 +137,9 @@ class TunerClient:
             return plain_offer(Status.DEFAULT, Source.BOOTSTRAP, self._parameters, values)
         return plain_offer(Status.DEFAULT, Source.DECLARED, self._parameters, self._parameters.declared)
 
-    def _new_agent(self, follower: ConfigFollower, instance: str | None, *, in_effect: Values | None) -> Agent:
+    def _new_agent(
+        self, follower: ConfigFollower, instance: str | None, *, in_effect: Values | None, child: bool = False
+    ) -> Agent:
         boot = uuid.uuid4().hex
         name = instance or f"{os.uname().nodename[:100]}-{os.getpid()}-{boot[:8]}"
         return Agent(
@@ -148,6 +151,7 @@ class TunerClient:
             store=self._store,
             current=self._current,
             in_effect=ValuesInEffect(self._tuner, in_effect, self._callbacks, auto_activate=self._auto_activate),
+            child=child,
         )
 
     # -- life
@@ -366,10 +370,19 @@ class TunerClient:
         if self._closed:
             return
         name = None if self._instance is None else f"{self._instance}-{os.getpid()}"
-        self._current = CurrentView(self._current.view)  # what waits for the parent's may have died with its threads
-        self._agent = self._new_agent(parents.follower.copy(), name, in_effect=parents.in_effect.values)
+        self._recorder.start_anew()  # the same one: snapshots from before the fork go on recording to it
+        self._current = CurrentView(self._current.view)  # not ready before the child itself follows
+        in_effect = parents.in_effect.values
+        self._agent = self._new_agent(parents.follower.copy(), name, in_effect=in_effect, child=self._started)
         if self._started and not self._disabled:
             self._agent.start()
+            if (util := sys.modules.get("multiprocessing.util")) is not None:
+                util.register_after_fork(self, _close_with_process)
+
+    def _stay_in_parent(self) -> None:
+        """After a fork, in the process that forked."""
+        if self.started and not self._disabled:
+            self._agent.fork()
 
 
 def _is_disabled() -> bool:
@@ -397,11 +410,21 @@ def _after_fork_in_child() -> None:
         client._go_on_in_child()  # noqa: SLF001 - own class
 
 
+def _after_fork_in_parent() -> None:
+    for client in list(_clients):
+        client._stay_in_parent()  # noqa: SLF001 - own class
+
+
+def _close_with_process(client: TunerClient) -> None:
+    """A child that multiprocessing made ends without what is registered with atexit."""
+    sys.modules["multiprocessing.util"].Finalize(None, client.close, (CLOSE_AT_EXIT_S,), exitpriority=0)
+
+
 def _close_all() -> None:
     deadline = Deadline(CLOSE_AT_EXIT_S)
     for client in list(_clients):
         client.close(deadline.remaining())
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(after_in_child=_after_fork_in_child, after_in_parent=_after_fork_in_parent)
 atexit.register(_close_all)

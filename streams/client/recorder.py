@@ -1,5 +1,6 @@
 """Measurements, gathered per request and metric, and made into one event per request and interval."""
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from time import monotonic
@@ -38,6 +39,25 @@ class Recorder:
         self.refusals = Refusals()
         self._waiting: deque[tuple[ActiveRequest, str, float]] = deque()
         self._gathered: dict[ActiveRequest, dict[str, Summary]] = {}
+        self._since = -math.inf
+        self._passed_by = False  # since the last look
+        self._to_skip = 0
+
+    def start_anew(self) -> None:
+        """In the child of a fork: what is here was measured by the parent, which reports it."""
+        self.lost = 0
+        self.refusals = Refusals()
+        self._waiting = deque()
+        self._gathered = {}
+        self._since = monotonic()
+        self._passed_by = False
+
+    def fork(self) -> bool:
+        """In the parent of a fork: what waits was recorded before it; returns whether something did."""
+        waited = self._passed_by or bool(self._waiting)
+        self._passed_by = False
+        self._to_skip = len(self._waiting)
+        return waited
 
     # -- any thread
 
@@ -50,6 +70,7 @@ class Recorder:
 
     def pass_by(self, metric: str, value: float) -> None:
         """See a measurement that no request is credited with: what is wrong with it is told all the same."""
+        self._passed_by = True
         if (why := fault(metric, value)) is not None:
             self.refusals.add(metric, why)
 
@@ -60,10 +81,13 @@ class Recorder:
 
     # -- one thread
 
-    def gather(self) -> None:
-        """Summarise what has come."""
+    def gather(self) -> bool:
+        """Summarise what has come; returns whether the app recorded anything since the last time."""
         waiting, gathered = self._waiting, self._gathered
-        for _ in range(len(waiting)):
+        count = len(waiting)
+        new = self._passed_by or count > self._to_skip
+        self._passed_by, self._to_skip = False, 0
+        for _ in range(count):
             request, metric, value = waiting.popleft()
             summary: Summary | None
             try:
@@ -77,6 +101,7 @@ class Recorder:
                 summary.add(measured)
             else:
                 self.refusals.add(metric, fault(metric, value) or "it changed since")
+        return new
 
     def _begin(self, request: ActiveRequest, metric: str) -> Summary | None:
         summaries = self._gathered.setdefault(request, {})
@@ -102,7 +127,7 @@ class Recorder:
             self.refusals.add(name, f"its values need more than {MAX_SUMMARY_BINS} bins", count)
         if not summaries:
             return
-        interval_s, active_s = request.close_interval(monotonic())
+        interval_s, active_s = request.close_interval(monotonic(), self._since)
         for part in _parts(summaries):
             yield events.measured(request.terms, part, interval_s, active_s)
 

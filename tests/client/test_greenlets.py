@@ -134,6 +134,12 @@ def test_under_gevent_greenlets_go_on_while_the_client_works(topics, tmp_path, o
     wait_for(lambda: any(e.leaving for e in topics.read().contexts if e.instance == "green"), "the goodbye")
 
 
+def present(topics):
+    """The instances that said that they are here, and not yet goodbye."""
+    here = {event.instance: not event.leaving for event in topics.read().contexts}
+    return {instance for instance, is_here in here.items() if is_here}
+
+
 SERVICE = f"""
 import os
 from oppertune.streams.client import TunerClient
@@ -180,12 +186,13 @@ def test_under_gunicorns_gevent_worker_a_service_answers_and_is_tuned(topics, tm
         instance = answered().partition(" ")[2]
         wait_for(lambda: answered() and topics.measured("candidate-1"), "what was measured")
         assert {event.instance for event in topics.metrics} == {instance}
+        wait_for(lambda: present(topics) == {instance}, "the master to be none")
         server.send_signal(signal.SIGTERM)
         assert server.wait(20) == 0, (tmp_path / "log").read_text()
     finally:
         server.kill()
         server.wait()
-    wait_for(lambda: any(e.leaving for e in topics.read().contexts if e.instance == instance), "the goodbye")
+    wait_for(lambda: present(topics) == set(), "the goodbye")
 
 
 @needs("eventlet")
