@@ -21,7 +21,7 @@
     ├── OverBudget (RuntimeError)             make the tuner smaller: its state outgrew what a record may hold
     ├── AccountsDoNotBalance (RuntimeError)   report it: a fault of ours, the process must end
     ├── BrokerUnreachable (ConnectionError)   start the broker, or name the right address
-    ├── Refused (RuntimeError)                do what the message says, then start the worker again
+    ├── Refused (RuntimeError)                do what the message says, then start the worker or client again
     ├── Fenced (RuntimeError)                 drop the partition: another worker owns it
     ├── TopicsInvalid (RuntimeError)          create or mend the topics that the message names
     ├── TopicRecreated (RuntimeError)         adopt the new topic, or bring back the old one
@@ -131,7 +131,7 @@ class BrokerUnreachable(OppertuneError, ConnectionError):
 
 
 class Refused(OppertuneError, RuntimeError):
-    """A worker cannot go on as topics, state, rights or its own address are; the message says what to do."""
+    """A worker, or a client, cannot go on as things are; the message says what to do."""
 
 
 class Fenced(OppertuneError, RuntimeError):

@@ -46,6 +46,9 @@ class Inbox(Protocol):
     def put(self, request: "ActiveRequest", metric: str, value: float) -> None:
         """Take one measurement."""
 
+    def pass_by(self, metric: str, value: float) -> None:
+        """See one that no request is credited with."""
+
 
 class ActiveRequest:
     """One request, as this process runs it.
@@ -86,17 +89,23 @@ class ActiveRequest:
                 self._counts_from = math.inf  # it never settled
 
     def record(self, metric: str, value: float) -> None:
-        """Take a measurement, unless the values had not settled yet."""
+        """Take a measurement; one from before the values had settled is only seen."""
         if monotonic() >= self._counts_from:
             self._inbox.put(self, metric, value)
+        else:
+            self._inbox.pass_by(metric, value)
 
     def due(self, now: float) -> bool:
         """Whether the interval that is under way is over."""
         every_s = self.terms.interval_s if self.ended is None else min(LATE_EVERY_S, self.terms.interval_s)
         return now >= self._reported_to + every_s
 
-    def close_interval(self, now: float) -> tuple[float, float]:
+    def close_interval(self, now: float, since: float = -math.inf) -> tuple[float, float]:
         """Report what was measured up to now; the next interval begins here.
+
+        Args:
+            now: The monotonic clock.
+            since: This process has measured since then; before, its parent did.
 
         Returns:
             The interval's length, and for how long the request had been active when it ended, in seconds. Work that
@@ -104,6 +113,6 @@ class ActiveRequest:
         """
         end = now if self.ended is None else min(now, self.ended)
         active_s = max(end - self.activated, 0.0) if self.activated is not None else 0.0
-        interval_s = max(end - self._reported_to, 1e-6)
+        interval_s = max(end - max(self._reported_to, since), 1e-6)
         self._reported_to = now
         return interval_s, active_s

@@ -5,7 +5,8 @@ gather measurements → report what is due → say that the instance is here →
 """
 
 import logging
-import threading
+from collections import deque
+from threading import get_ident
 from time import monotonic, time
 
 from ...core.deadline import Deadline
@@ -17,7 +18,9 @@ from .event_builder import EventBuilder
 from .incumbent_store import IncumbentStore
 from .offer import Offer, offer_of
 from .parameters import Parameters
+from .real_threads import real_sleep, start_thread, wait_until
 from .recorder import Recorder
+from .serving import Serving
 from .snapshot import Snapshot
 from .values_in_effect import ValuesInEffect
 from .view import CurrentView, View, view_of, without_restart
@@ -30,11 +33,23 @@ TURN_S = 0.05
 HEARTBEAT_S = 10.0
 """Between two signs of life, while no record says otherwise: the default of a spec."""
 
+SILENT_HEARTBEATS = 3
+"""An instance that was silent for so many is gone: the default of a spec."""
+
+SOON_S = 0.005
+"""Between two looks at something that comes soon."""
+
 FAILED_TURN_PAUSE_S = 1.0
 """After a turn that failed: one that fails again and again must not take the app's processor."""
 
 LOG_FAILURE_EVERY_S = 60.0
 """A turn that fails again and again is not logged more often."""
+
+
+class _Restart:
+    """The app's word that it can take what waits for a restart, and whether it was heard."""
+
+    taken = False
 
 
 class Agent:
@@ -45,62 +60,78 @@ class Agent:
         connection: To the broker.
         events: Makes this instance's events.
         follower: What is known of the tuner already.
+        recorder: Where the app's measurements go.
         store: Where the incumbent is kept.
         current: The view that the app sees; the agent alone swaps it.
         in_effect: What the app runs, and how it is told.
+        child: Whether this process is the child of one in which the client was started.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a part each, by name
         self,
         *,
         parameters: Parameters,
         connection: Connection,
         events: EventBuilder,
         follower: ConfigFollower,
+        recorder: Recorder,
         store: IncumbentStore,
         current: CurrentView,
         in_effect: ValuesInEffect,
+        child: bool = False,
     ) -> None:
         self.connection = connection
         self.events = events
         self.follower = follower
         self.in_effect = in_effect
-        self.recorder = Recorder()
+        self.recorder = recorder
         self._parameters = parameters
         self._store = store
         self._current = current
         self._mark: object = None
+        self._serving = Serving(monotonic(), child=child)
+        self._here = False  # as far as the worker was told
         self._announce = True
         self._presence_due = 0.0
         self._record: ConfigRecord | None = None
-        self._requests: dict[tuple[str, str], ActiveRequest] = {}
+        self._requests = {request.terms.key: request for request in current.view.requests}
         self._keep_due = False
-        self._closing = threading.Event()
+        self._promised: ActiveRequest | None = None  # the app itself said that it runs it
+        self._thread: int | None = None
+        self._closing = self._ended = False
         self._close_deadline = Deadline(0.0)
         self._abandoned = False
-        self._restarts = threading.Condition()
-        self._restarts_accepted = self._restarts_taken = 0
+        self._restarts: deque[_Restart] = deque()
         self._logged: tuple[str, ...] = ()
         self._failure_logged_at = float("-inf")
-        self._thread = threading.Thread(target=self._live, name=f"oppertune-{events.tuner}", daemon=True)
 
     # -- any thread
 
     def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        """Begin.
+
+        Raises:
+            Refused: Threads cannot run here.
+        """
+        start_thread(self._live, f"oppertune-{self.events.tuner}")
 
     def close(self, timeout_s: float) -> None:
         """Send what is left, say goodbye and end, within a time."""
         self._close_deadline = Deadline(timeout_s)
-        self._closing.set()
-        if self._thread is not threading.current_thread() and self._thread.ident is not None:
-            self._thread.join(timeout_s)
+        self._closing = True
+        if self._thread != get_ident():
+            wait_until(lambda: self._ended, timeout_s, SOON_S)
 
     def abandon(self) -> None:
         """In the child of a fork: this agent is the parent's."""
         self._abandoned = True
         self.connection.abandon()
+
+    def fork(self) -> None:
+        """In the parent of a fork."""
+        if self.recorder.fork():
+            self._serving.record(monotonic())
+        self._serving.fork(monotonic())
 
     def set_context(self, context: ContextData | None) -> None:
         """The app's situation changed."""
@@ -113,15 +144,15 @@ class Agent:
             self.in_effect.confirm(snapshot.values)
         if snapshot.active_request is not None:
             snapshot.active_request.activate()
+            self._promised = snapshot.active_request
         self._announce = True
 
     def accept_restart(self, timeout_s: float) -> None:
         """The app can take values that need a restart; returns when it has them, or the time is up."""
-        with self._restarts:
-            self._restarts_accepted += 1
-            this = self._restarts_accepted
-            if self._thread is not threading.current_thread() and self._thread.is_alive():
-                self._restarts.wait_for(lambda: self._restarts_taken >= this, timeout_s)
+        restart = _Restart()
+        self._restarts.append(restart)
+        if self._thread != get_ident():
+            wait_until(lambda: restart.taken or self._ended, timeout_s, SOON_S)
 
     @property
     def tuner_status(self) -> str | None:
@@ -135,7 +166,7 @@ class Agent:
         absent = f"tuner {self.events.tuner} has no config record: apply its spec" if nothing else ""
         several = (self.in_effect.problem, self.connection.problem, absent)
         unreadable = tuple(self.follower.unreadable.copy().values())
-        refused = tuple(self.recorder.refused.copy().values())
+        refused = self.recorder.refusals.problems
         return self._current.view.problems + tuple(filter(None, several)) + unreadable + refused
 
     @property
@@ -146,33 +177,41 @@ class Agent:
     # -- the background thread
 
     def _live(self) -> None:
-        while not self._closing.is_set() and not self._abandoned:
-            try:
-                self._turn()
-            except Exception:  # noqa: BLE001 - the app goes on whatever happens here
-                self._log_failure("a turn of the client failed; it goes on with new connections")
-                self.connection.renew()
-                self._closing.wait(FAILED_TURN_PAUSE_S)
-        if self._abandoned:
-            return
+        self._thread = get_ident()
         try:
-            self._finish()
+            while not self._closing and not self._abandoned:
+                try:
+                    self._turn()
+                except Exception:  # noqa: BLE001 - the app goes on whatever happens here
+                    self._log_failure("a turn of the client failed; it goes on with new connections")
+                    self.connection.renew()
+                    self._pause(FAILED_TURN_PAUSE_S)
+            if not self._abandoned:
+                self._finish()
         except Exception:  # noqa: BLE001 - as above
             self._log_failure("the client did not close cleanly")
+        finally:
+            self._ended = True
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, but not past the end."""
+        deadline = Deadline(seconds)
+        while not (deadline.passed or self._closing or self._abandoned):
+            real_sleep(deadline.remaining(TURN_S))
 
     def _turn(self) -> None:
         self.connection.connect()
         if self.connection.connected:
             messages = self.connection.poll(TURN_S)
         else:
-            self._closing.wait(TURN_S)
+            self._pause(TURN_S)
             messages = []
         now, wall_ms = monotonic(), time() * 1000
         for message in messages:
             age_s = (wall_ms - message.timestamp_ms) / 1000 if message.timestamp_ms > 0 else 0.0
             self.follower.take(message.key, message.value, age_s, now)
         self._adopt()
-        self.recorder.gather()
+        self._gather()
         for request in self.recorder.due():
             self._report(request)
         self._be_present()
@@ -181,21 +220,19 @@ class Agent:
 
     def _adopt(self) -> None:
         """Follow what the records say now, if that changed, or if the app can take what waits."""
-        accepted = self._restarts_accepted
-        restarts = accepted > self._restarts_taken and bool(self._current.view.awaiting_restart)
+        accepted = [self._restarts.popleft() for _ in range(len(self._restarts))]
+        restarts = bool(accepted and self._current.view.awaiting_restart)
         followed = self.follower.current(monotonic())
         if followed.kind != "unknown" and (restarts or followed.mark != self._mark):
             self._follow(followed, restarts=restarts)
-        if accepted > self._restarts_taken:
-            with self._restarts:
-                self._restarts_taken = accepted
-                self._restarts.notify_all()
+        for restart in accepted:
+            restart.taken = True
 
     def _follow(self, followed: FollowedRecord, *, restarts: bool) -> None:
         """Records → offer → view → app; then what was measured before the change is reported."""
         before, earlier = self._current.view, self._requests
         offer = offer_of(followed, self._parameters)
-        view = view_of(offer, self.events.instance, self._requests_of(offer))
+        view = view_of(offer, self.events.instance, self._requests_of(offer), inbox=self.recorder)
         restart = followed.record.restart if followed.record is not None else before.restart
         view = without_restart(view, view if restarts else before, restart)
         self._requests = {request.terms.key: request for request in view.requests}
@@ -206,7 +243,7 @@ class Agent:
             request.end()
         self._log_problems(view)
         self._activate(view, before)
-        self.recorder.gather()
+        self._gather()
         for request in over:
             self._report(request)
         self._keep_due = True
@@ -232,16 +269,35 @@ class Agent:
                 request.activate()
         self._announce = True
 
+    def _gather(self) -> None:
+        if self.recorder.gather():
+            self._serving.record(monotonic())
+
     def _report(self, request: ActiveRequest) -> None:
         for event in self.recorder.report(self.events, request):
             self.connection.send(event)
 
-    def _be_present(self, *, leaving: bool = False) -> None:
+    def _be_present(self) -> None:
+        """Say that this instance is here, or that it is none any more."""
         now = monotonic()
-        if not (self._announce or leaving or now >= self._presence_due):
-            return
-        self._announce = False
-        self._presence_due = now + (self._record.heartbeat_s if self._record is not None else HEARTBEAT_S)
+        heartbeat_s = self._record.heartbeat_s if self._record is not None else HEARTBEAT_S
+        promised = self._promised is not None and self._promised.ended is None
+        if not (promised or self._serving.takes_part(now, SILENT_HEARTBEATS * heartbeat_s)):
+            self._leave()
+        elif self._announce or not self._here or now >= self._presence_due:
+            self._announce = False
+            self._presence_due = now + heartbeat_s
+            self._here = True
+            self._say(leaving=False)
+
+    def _leave(self) -> None:
+        if self._here:
+            self._here = False
+            for event in self.recorder.report_all(self.events):  # later it would bring the instance back
+                self.connection.send(event)
+            self._say(leaving=True)
+
+    def _say(self, *, leaving: bool) -> None:
         request = self._current.view.own.active_request
         running = None
         if request is not None and request.activated is not None and request.terms.credited:
@@ -256,14 +312,15 @@ class Agent:
 
     def _finish(self) -> None:
         """Send what is left, say goodbye, close."""
-        self.recorder.gather()
+        self._gather()
         for event in self.recorder.report_all(self.events):
+            self._here = True  # by what it measured
             self.connection.send(event)
-        self._be_present(leaving=True)
+        self._leave()
         deadline = self._close_deadline
         while self.connection.connected and not self.connection.idle and not deadline.passed:
             self.connection.serve()
-            deadline.sleep(0.005)
+            real_sleep(deadline.remaining(SOON_S))
         self.connection.close()
 
     def _log_problems(self, view: View) -> None:

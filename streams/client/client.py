@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import re
+import sys
 import uuid
 import weakref
 from collections.abc import Iterable, Mapping
@@ -25,7 +26,8 @@ from .event_builder import EventBuilder
 from .incumbent_store import IncumbentStore, read_bootstrap_file
 from .offer import Offer, plain_offer
 from .parameters import Parameters, Values
-from .snapshot import Snapshot, Timer
+from .recorder import Recorder
+from .snapshot import Snapshot, T, Timer, typed
 from .status import Source, Status
 from .values_in_effect import Callback, ValuesInEffect
 from .view import CurrentView, view_of
@@ -66,8 +68,8 @@ class TunerClient:
     ``OPPERTUNE_DISABLED=1`` in the environment switches it off: the declared values, not those kept on disk or shipped
     in the bootstrap file; no thread, no connection, nothing measured. :attr:`problems` says so.
 
-    Everything that talks to Kafka happens on one daemon thread. A process that forks goes on in the child as another
-    instance, with a thread and connections of its own.
+    Everything that talks to Kafka happens on one daemon thread, a real one under gevent, too. A process that forks goes
+    on in the child as another instance, with a thread and connections of its own.
 
     Args:
         tuner: Name of the tuner.
@@ -121,7 +123,8 @@ class TunerClient:
         self._store = IncumbentStore(tuner, settings.prefix, None if state_dir is None else Path(state_dir))
         follower = ConfigFollower(tuner, _checked(context))
         first = self._first_offer(follower.context, None if bootstrap_file is None else Path(bootstrap_file))
-        self._current = CurrentView(view_of(first))
+        self._recorder = Recorder()
+        self._current = CurrentView(view_of(first, inbox=self._recorder))
         self._agent = self._new_agent(follower, instance, in_effect=first.incumbent)
         _clients.add(self)
 
@@ -134,7 +137,9 @@ class TunerClient:
             return plain_offer(Status.DEFAULT, Source.BOOTSTRAP, self._parameters, values)
         return plain_offer(Status.DEFAULT, Source.DECLARED, self._parameters, self._parameters.declared)
 
-    def _new_agent(self, follower: ConfigFollower, instance: str | None, *, in_effect: Values | None) -> Agent:
+    def _new_agent(
+        self, follower: ConfigFollower, instance: str | None, *, in_effect: Values | None, child: bool = False
+    ) -> Agent:
         boot = uuid.uuid4().hex
         name = instance or f"{os.uname().nodename[:100]}-{os.getpid()}-{boot[:8]}"
         return Agent(
@@ -142,9 +147,11 @@ class TunerClient:
             connection=Connection(self._settings, self._tuner),
             events=EventBuilder(self._tuner, name, boot),
             follower=follower,
+            recorder=self._recorder,
             store=self._store,
             current=self._current,
             in_effect=ValuesInEffect(self._tuner, in_effect, self._callbacks, auto_activate=self._auto_activate),
+            child=child,
         )
 
     # -- life
@@ -154,13 +161,14 @@ class TunerClient:
 
         Raises:
             RuntimeError: The client was closed.
+            Refused: The app runs under eventlet.
         """
         if self._closed:
             raise RuntimeError("this client was closed: make another")
         if not self._started:
-            self._started = True
             if not self._disabled:
                 self._agent.start()
+            self._started = True
         return self
 
     @property
@@ -202,6 +210,15 @@ class TunerClient:
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - of the parameter's own type, which the app knows
         return self._current.view.own.values[name]
 
+    def value(self, name: str, kind: type[T]) -> T:
+        """A parameter's value now, as its type, for type checkers: ``client.value("pool_size", int)``.
+
+        Raises:
+            KeyError: The app declared no such parameter.
+            InvalidArgumentType: It is of another type. (A whole number may be asked for as a ``float``.)
+        """
+        return typed(self._current.view.own.values, name, kind)
+
     def get(self, name: str, default: ParameterValue | None = None) -> Any:  # noqa: ANN401 - as above
         """A parameter's value now, or ``default`` where the app declared no such parameter."""
         return self._current.view.own.values.get(name, default)
@@ -228,9 +245,10 @@ class TunerClient:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong now, a sentence each: parameters that had to be defaulted, a broker that does not answer."""
+        """What is wrong now, a sentence each: values that cannot be run, an absent broker, refused measurements."""
         if self._disabled:
-            return (f"{ENV_DISABLED} is set: the declared values are run, and nothing is measured",)
+            off = f"{ENV_DISABLED} is set: the declared values are run, and nothing is measured"
+            return (off, *self._recorder.refusals.problems)
         return self._agent.problems
 
     @property
@@ -313,7 +331,7 @@ class TunerClient:
 
         Args:
             metric: Its name, as the tuner's objective names it.
-            value: A finite number.
+            value: A finite number; anything else is counted and named in :attr:`problems`.
             snapshot: What was measured ran under this; default: under the configuration of this moment.
         """
         (snapshot or self._current.view.own).record(metric, value)
@@ -321,11 +339,24 @@ class TunerClient:
     def measure(self, metric: str, snapshot: Snapshot | None = None) -> Timer:
         """Time a block of code, credited to the configuration at its beginning. It counts if the block raises, too.
 
+        As a decorator of a function, or of one with ``async def``, it times each call, in the same way.
+
         Args:
-            metric: Its name. It says the unit: ``…_s``, ``…_ms``, ``…_us`` or ``…_ns``; any other is in milliseconds.
-            snapshot: What is measured runs under this; default: under the configuration of this moment.
+            metric: Its name. It says the unit: ``…_s``, ``…_ms``, ``…_us`` or ``…_ns``, or in full, such as
+                ``…_seconds`` or ``…_milliseconds``; any other is in milliseconds.
+            snapshot: What is measured runs under this; default: under the configuration of this moment, or of the
+                decorated function's call.
         """
-        return Timer(snapshot or self._current.view.own, metric)
+        return Timer(snapshot or self._current.view.own, metric, None if snapshot else self)
+
+    def __repr__(self) -> str:
+        view = self._current.view
+        life = "closed" if self._closed else "started" if self._started else "not started"
+        if self._disabled:
+            life += f", {ENV_DISABLED}"
+        problems = "".join(f", {problem!r}" for problem in self.problems)
+        values = f"{view.status} from {view.source}: {view.own!r}"
+        return f"<TunerClient {self._tuner} as {self.instance!r}, {life}, {values}{problems}>"
 
     # -- processes
 
@@ -339,10 +370,19 @@ class TunerClient:
         if self._closed:
             return
         name = None if self._instance is None else f"{self._instance}-{os.getpid()}"
-        self._current = CurrentView(self._current.view)  # what waits for the parent's may have died with its threads
-        self._agent = self._new_agent(parents.follower.copy(), name, in_effect=parents.in_effect.values)
+        self._recorder.start_anew()  # the same one: snapshots from before the fork go on recording to it
+        self._current = CurrentView(self._current.view)  # not ready before the child itself follows
+        in_effect = parents.in_effect.values
+        self._agent = self._new_agent(parents.follower.copy(), name, in_effect=in_effect, child=self._started)
         if self._started and not self._disabled:
             self._agent.start()
+            if (util := sys.modules.get("multiprocessing.util")) is not None:
+                util.register_after_fork(self, _close_with_process)
+
+    def _stay_in_parent(self) -> None:
+        """After a fork, in the process that forked."""
+        if self.started and not self._disabled:
+            self._agent.fork()
 
 
 def _is_disabled() -> bool:
@@ -370,11 +410,21 @@ def _after_fork_in_child() -> None:
         client._go_on_in_child()  # noqa: SLF001 - own class
 
 
+def _after_fork_in_parent() -> None:
+    for client in list(_clients):
+        client._stay_in_parent()  # noqa: SLF001 - own class
+
+
+def _close_with_process(client: TunerClient) -> None:
+    """A child that multiprocessing made ends without what is registered with atexit."""
+    sys.modules["multiprocessing.util"].Finalize(None, client.close, (CLOSE_AT_EXIT_S,), exitpriority=0)
+
+
 def _close_all() -> None:
     deadline = Deadline(CLOSE_AT_EXIT_S)
     for client in list(_clients):
         client.close(deadline.remaining())
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(after_in_child=_after_fork_in_child, after_in_parent=_after_fork_in_parent)
 atexit.register(_close_all)

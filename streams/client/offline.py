@@ -1,6 +1,5 @@
 """A client without Kafka, for tests of the app itself: values that the test sets, measurements that it can read."""
 
-import math
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -11,8 +10,9 @@ from ...schemas.configs import Arm
 from ...schemas.keys import values_hash
 from .active_request import ActiveRequest, RequestTerms
 from .config_follower import ContextData
+from .measurement import fault
 from .parameters import Parameters, Values
-from .snapshot import Snapshot, Timer
+from .snapshot import Snapshot, T, Timer, typed
 from .status import Source, Status
 from .tuned import Tuned
 from .values_in_effect import Callback
@@ -108,11 +108,14 @@ class OfflineClient:
         """Take one measurement; what a TunerClient would refuse is refused loudly: a test should know.
 
         Raises:
-            InvalidArgument: It is not a finite number.
+            InvalidArgument: It is not a finite number, or has no name.
         """
-        if not math.isfinite(value):
-            raise InvalidArgument(f"measurement of {metric} refused: {value!r} is not a finite number")
+        if (why := fault(metric, value)) is not None:
+            raise InvalidArgument(f"measurement of {metric} refused: {why}")
         self.recorded.setdefault(metric, []).append(float(value))
+
+    def pass_by(self, metric: str, value: float) -> None:
+        """Never called: there always is a request."""
 
     # -- as TunerClient
 
@@ -139,6 +142,10 @@ class OfflineClient:
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - as TunerClient's
         return self._own.values[name]
+
+    def value(self, name: str, kind: type[T]) -> T:
+        """A parameter's value as its type."""
+        return typed(self._own.values, name, kind)
 
     def get(self, name: str, default: ParameterValue | None = None) -> Any:  # noqa: ANN401 - as TunerClient's
         """A parameter's value, or ``default`` where the app declared no such parameter."""
@@ -178,7 +185,11 @@ class OfflineClient:
 
     def measure(self, metric: str, snapshot: Snapshot | None = None) -> Timer:
         """Time a block of code."""
-        return Timer(snapshot or self._own, metric)
+        return Timer(snapshot or self._own, metric, None if snapshot else self)
+
+    def __repr__(self) -> str:
+        counts = {metric: len(values) for metric, values in self.recorded.items()}
+        return f"<OfflineClient {self.tuner}: {dict(self.values)}, recorded {counts}>"
 
 
 if TYPE_CHECKING:

@@ -1,24 +1,20 @@
 """Measurements, gathered per request and metric, and made into one event per request and interval."""
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from time import monotonic
-from typing import SupportsFloat
 
 from ...core.summary import Summary
 from ...schemas.base import MAX_EVENT_BYTES, MAX_METRICS, MAX_SUMMARY_BINS
 from .active_request import ActiveRequest
 from .event_builder import Event, EventBuilder
+from .measurement import fault, number
+from .refusals import Refusals
 
 MAX_WAITING = 131_072
 """Measurements that wait to be summarised; more are lost. A turn of the client lasts up to 1.5 s while a broker is slow
 to answer (three look-ups of 0.5 s), so 87,000 a second are kept; some 13 MB at worst."""
-
-MAX_MAGNITUDE = 1e80
-"""A larger measurement is an error. Squared and counted 10^12 times it is 1e172: an event holds up to 1e200."""
-
-MAX_REFUSED = 10
-"""Metrics whose refusal is kept to be told: an app that makes up names without end must not fill its memory."""
 
 _ENVELOPE_BYTES = 2_048
 """An event without its metrics: names, ids and numbers of some 1.5 kB at their longest, with room."""
@@ -35,14 +31,33 @@ class Recorder:
 
     Attributes:
         lost: Measurements that came faster than they could be summarised.
-        refused: Why measurements were refused, by metric; of the first few.
+        refusals: Those that were none.
     """
 
     def __init__(self) -> None:
         self.lost = 0
-        self.refused: dict[str, str] = {}
+        self.refusals = Refusals()
         self._waiting: deque[tuple[ActiveRequest, str, float]] = deque()
         self._gathered: dict[ActiveRequest, dict[str, Summary]] = {}
+        self._since = -math.inf
+        self._passed_by = False  # since the last look
+        self._to_skip = 0
+
+    def start_anew(self) -> None:
+        """In the child of a fork: what is here was measured by the parent, which reports it."""
+        self.lost = 0
+        self.refusals = Refusals()
+        self._waiting = deque()
+        self._gathered = {}
+        self._since = monotonic()
+        self._passed_by = False
+
+    def fork(self) -> bool:
+        """In the parent of a fork: what waits was recorded before it; returns whether something did."""
+        waited = self._passed_by or bool(self._waiting)
+        self._passed_by = False
+        self._to_skip = len(self._waiting)
+        return waited
 
     # -- any thread
 
@@ -53,12 +68,26 @@ class Recorder:
         else:
             self.lost += 1
 
+    def pass_by(self, metric: str, value: float) -> None:
+        """See a measurement that no request is credited with: what is wrong with it is told all the same."""
+        self._passed_by = True
+        if (why := fault(metric, value)) is not None:
+            self.refusals.add(metric, why)
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Why measurements were refused, by metric; of the first few."""
+        return self.refusals.by_metric
+
     # -- one thread
 
-    def gather(self) -> None:
-        """Summarise what has come."""
+    def gather(self) -> bool:
+        """Summarise what has come; returns whether the app recorded anything since the last time."""
         waiting, gathered = self._waiting, self._gathered
-        for _ in range(len(waiting)):
+        count = len(waiting)
+        new = self._passed_by or count > self._to_skip
+        self._passed_by, self._to_skip = False, 0
+        for _ in range(count):
             request, metric, value = waiting.popleft()
             summary: Summary | None
             try:
@@ -67,25 +96,22 @@ class Recorder:
                 summary = self._begin(request, metric)
             if summary is None:
                 continue
-            number = _number(value)
-            if number is not None:
-                summary.add(number)
+            measured = number(value)
+            if measured is not None:
+                summary.add(measured)
             else:
-                self._refuse(metric, f"{value!r:.100} is not a finite number")
+                self.refusals.add(metric, fault(metric, value) or "it changed since")
+        return new
 
-    def _begin(self, request: ActiveRequest, metric: object) -> Summary | None:
+    def _begin(self, request: ActiveRequest, metric: str) -> Summary | None:
         summaries = self._gathered.setdefault(request, {})
-        if not isinstance(metric, str) or not 1 <= len(metric) <= 100 or not metric.isprintable():
-            self._refuse(f"{metric!r:.100}", "a metric's name has 1 to 100 printable characters")
+        if (why := fault(metric, 0.0)) is not None:
+            self.refusals.add(metric, why)
         elif len(summaries) >= MAX_METRICS:
-            self._refuse(metric, f"more than {MAX_METRICS} metrics at a time")
+            self.refusals.add(metric, f"more than {MAX_METRICS} metrics at a time")
         else:
             return summaries.setdefault(metric, Summary())
         return None
-
-    def _refuse(self, metric: str, why: str) -> None:
-        if len(self.refused) < MAX_REFUSED:
-            self.refused.setdefault(metric, f"measurement of {metric} refused: {why}")
 
     def due(self) -> list[ActiveRequest]:
         """Requests whose interval is over."""
@@ -96,11 +122,12 @@ class Recorder:
         """Everything gathered of a request, as one event, or as few as hold it; then nothing of it is left."""
         summaries = {name: s for name, s in self._gathered.pop(request, {}).items() if s.count}
         for name in [n for n, s in summaries.items() if max(len(s.bins), len(s.negative)) > MAX_SUMMARY_BINS]:
-            self.lost += summaries.pop(name).count
-            self._refuse(name, f"its values need more than {MAX_SUMMARY_BINS} bins")
+            count = summaries.pop(name).count
+            self.lost += count
+            self.refusals.add(name, f"its values need more than {MAX_SUMMARY_BINS} bins", count)
         if not summaries:
             return
-        interval_s, active_s = request.close_interval(monotonic())
+        interval_s, active_s = request.close_interval(monotonic(), self._since)
         for part in _parts(summaries):
             yield events.measured(request.terms, part, interval_s, active_s)
 
@@ -108,18 +135,6 @@ class Recorder:
         """Everything gathered."""
         for request in list(self._gathered):
             yield from self.report(events, request)
-
-
-def _number(value: object) -> float | None:
-    """A measurement as a float; ``None`` where it is not a finite number."""
-    if not isinstance(value, float | int):  # numpy's numbers, decimals: not strings
-        if not isinstance(value, SupportsFloat):
-            return None
-        try:
-            value = float(value)
-        except (TypeError, ValueError, ArithmeticError):
-            return None
-    return float(value) if -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE else None
 
 
 def _parts(summaries: dict[str, Summary]) -> Iterator[dict[str, Summary]]:

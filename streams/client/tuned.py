@@ -3,18 +3,19 @@
 # ruff: noqa: D102 - each member is explained once, at TunerClient
 
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from ...core.values import ParameterValue
 from .config_follower import ContextData
 from .parameters import Values
-from .snapshot import Snapshot, Timer
+from .snapshot import Snapshot, T, Timer
 from .status import Source, Status
 from .values_in_effect import Callback
 
 C = TypeVar("C", bound=Callback)
 
 
+@runtime_checkable
 class Tuned(Protocol):
     """Either client: annotate with it what takes a TunerClient in service, and an OfflineClient in its tests.
 
@@ -32,6 +33,7 @@ class Tuned(Protocol):
     def wait_ready(self, timeout_s: float = 10.0) -> bool: ...
 
     def __getitem__(self, name: str) -> Any: ...  # noqa: ANN401 - of the parameter's own type
+    def value(self, name: str, kind: type[T]) -> T: ...
     def get(self, name: str, default: ParameterValue | None = None) -> Any: ...  # noqa: ANN401 - as above
     @property
     def values(self) -> Values: ...

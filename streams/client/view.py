@@ -1,12 +1,12 @@
 """What an app sees at a moment: its values, where they come from, and which arm each unit runs."""
 
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ...core.assignment import choose, position
-from .active_request import ActiveRequest
+from .active_request import ActiveRequest, Inbox
 from .offer import Offer
+from .real_threads import wait_until
 from .snapshot import Snapshot
 from .status import Source, Status
 
@@ -61,30 +61,34 @@ class CurrentView:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self._ready = threading.Event()
+        self._ready = False
 
     def swap(self, view: View) -> None:
         """Another view from now on."""
         self.view = view
-        if view.status is Status.READY:
-            self._ready.set()
-        else:
-            self._ready.clear()
+        self._ready = view.status is Status.READY
 
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait until a view that was swapped in is ``READY``; returns whether it is."""
-        return self._ready.wait(timeout_s)
+        return wait_until(lambda: self._ready, timeout_s)
 
 
-def view_of(offer: Offer, unit: str = "", requests: Mapping[tuple[str, str], ActiveRequest] | None = None) -> View:
+def view_of(
+    offer: Offer,
+    unit: str = "",
+    requests: Mapping[tuple[str, str], ActiveRequest] | None = None,
+    *,
+    inbox: Inbox | None = None,
+) -> View:
     """The view of what is offered.
 
     Args:
         offer: What the app can run.
         unit: The instance's own unit; where the offer has no arms it makes no difference.
         requests: The active request of each of the offer's arms that is measured, by the key of its terms.
+        inbox: Sees what is measured under no request.
     """
-    incumbent = Snapshot(offer.incumbent)
+    incumbent = Snapshot(offer.incumbent, inbox=inbox)
     arms = tuple(
         (arm.share, incumbent if arm.terms is None else Snapshot(arm.values, (requests or {})[arm.terms.key]))
         for arm in offer.arms
@@ -112,7 +116,7 @@ def without_restart(view: View, running: View, restart: Iterable[str]) -> View:
 
     awaiting = needing(view.own)
     keeps = bool(needing(view.incumbent))
-    instead = Snapshot(running.own.values) if keeps else view.incumbent
+    instead = view.incumbent.other(running.own.values) if keeps else view.incumbent
     said = f"{', '.join(awaiting)} changed, and needs a restart of the app: accept_restart() takes what waits"
     return replace(
         view,
