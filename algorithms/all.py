@@ -47,7 +47,7 @@ _SHIPPED: Mapping[str, _Shipped] = {
     "ddpg": _Shipped(".ddpg", "DDPG", "torch"),
     "exponential_weights": _Shipped(".exponential_weights", "ExponentialWeights"),
     "exponential_weights_slates": _Shipped(".exponential_weights_slates", "ExponentialWeightsSlates"),
-    "hopt": _Shipped(".hopt", "HOpt", "bayes"),
+    "hopt": _Shipped(".hopt", "HOpt", "optuna"),
     "hybrid_solver": _Shipped(".hybrid_solver", "HybridSolver"),
     "identity": _Shipped(".identity", "Identity"),
     "slates": _Shipped(".slates", "Slates"),

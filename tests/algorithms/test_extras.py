@@ -50,7 +50,7 @@ def test_cases_that_need_an_extra_are_skipped_and_the_others_run(tmp_path):
     files = [str(HERE / "test_contract.py"), str(HERE / "test_registry.py")]
     done = run_without_torch_and_optuna(tmp_path, *files, "-k", chosen)
     assert done.returncode == 0, done.stdout
-    for name, extra in (("ddpg", "torch"), ("hopt", "bayes"), ("bayesian_optimization", "bayes")):
+    for name, extra in (("ddpg", "torch"), ("hopt", "optuna"), ("bayesian_optimization", "bayes")):
         assert f"the algorithm {name!r} needs" in done.stdout
         assert f"oppertune-streams[{extra}]" in done.stdout
     assert " passed" in done.stdout

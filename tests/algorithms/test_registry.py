@@ -50,10 +50,15 @@ def test_the_originals_names_are_all_there():
 
 
 @pytest.mark.parametrize(
-    ("name", "package"), [("ddpg", "torch"), ("hopt", "optuna"), ("bayesian_optimization", "optuna")]
+    ("name", "package", "extra"),
+    [
+        ("ddpg", "torch", "torch"),
+        ("hopt", "optuna", "optuna"),
+        ("bayesian_optimization", "optuna", "bayes"),
+        ("bayesian_optimization", "torch", "bayes"),
+    ],
 )
-def test_the_heavy_ones_name_their_extra_where_it_is_missing(name, package):
-    extra = {"torch": "torch", "optuna": "bayes"}[package]
+def test_the_heavy_ones_name_their_extra_where_it_is_missing(name, package, extra):
     code = f"""
 import sys
 sys.modules[{package!r}] = None
@@ -65,6 +70,23 @@ except MissingExtra as error:
     assert error.extra == {extra!r}, error.extra
 else:
     raise SystemExit("it was loaded")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_hopt_runs_on_what_its_extra_brings():
+    code = """
+import sys
+for package in ("torch", "scipy", "greenlet"):
+    sys.modules[package] = None
+from oppertune.algorithms.all import create_tuning_instance
+from oppertune.core.values import Categorical, Integer, Real
+space = [Integer("a", 4, 1, 16), Real("r", 0.5, 0.0, 1.0), Categorical("c", "x", ("x", "y"))]
+for algo in ("tpe", "anneal", "rand"):
+    learner = create_tuning_instance(space, "hopt", {"random_seed": 1, "algo": algo})
+    for _ in range(30):
+        asked, _ = learner.predict()
+        learner.set_reward(-abs(asked["r"] - 0.2))
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

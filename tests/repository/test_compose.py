@@ -120,7 +120,7 @@ def test_the_build_gets_all_that_the_package_is_made_from() -> None:
     let_in = {line[1:] for line in lines if line.startswith("!")}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     needed = {Path(folder).parts[0] for folder in project["tool"]["setuptools"]["package-dir"].values()}
-    needed |= {"pyproject.toml", "constraints.txt", project["project"]["readme"], *project["project"]["license-files"]}
+    needed |= {"pyproject.toml", "setup.py", "README.md", "constraints.txt", *project["project"]["license-files"]}
     assert needed == let_in
     assert not any(fnmatch.fnmatch(name, line) for line in lines[2:] for name in needed if not line.startswith("!"))
 

@@ -4,6 +4,7 @@ import doctest
 import re
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,10 +142,34 @@ def test_the_site_builds_without_a_warning(tmp_path):
     built = subprocess.run([ROOT / "scripts" / "docs", tmp_path / "site"], capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     assert "WARNING" not in built.stderr
+    assert_it_shows_without_network(tmp_path / "site")
     for page in (ROOT / "docs").rglob("*.md"):
         assert (tmp_path / "site" / page.relative_to(ROOT / "docs").with_suffix(".html")).is_file()
     assert "One running copy of a service." in (tmp_path / "site" / "wire-format.html").read_text()
     assert (tmp_path / "site" / "asyncapi.yaml").is_file()
+
+
+def assert_it_shows_without_network(site: Path) -> None:
+    """No page loads anything from elsewhere, and one with a diagram loads what draws it: else Material fetches that."""
+    diagrams = 0
+    for page in site.rglob("*.html"):
+        text = page.read_text()
+        loaded = re.findall(r"<(?:script|img|iframe|source)\b[^>]*?\bsrc=\"?([^\" >]+)", text)
+        loaded += re.findall(r"<link\b(?![^>]*rel=\"?(?:canonical|next|prev))[^>]*?\bhref=\"?([^\" >]+)", text)
+        assert loaded
+        assert not [address for address in loaded if re.match(r"(?:https?:)?//", address)], page.name
+        if 'class="mermaid"' in text:
+            diagrams += 1
+            (script,) = (address for address in loaded if "mermaid" in address)
+            assert 'globalThis["mermaid"] =' in (page.parent / script).read_text()
+    assert diagrams
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").iterdir()))
+def test_a_script_that_uses_what_is_set_up_sets_it_up(script):
+    lines = (ROOT / "scripts" / script).read_text().splitlines()
+    uses = [number for number, line in enumerate(lines) if ".venv/bin" in line and not line.startswith("#")]
+    assert script == "setup" or "scripts/setup" in lines[: uses[0]]
 
 
 def test_every_link_in_the_documents_leads_somewhere():
