@@ -74,7 +74,10 @@ class Done(Output):
 
     tuner: str
     done: Annotated[str, WithJsonSchema({"type": "string", "enum": [*(v.done for v in VERBS.values()), *_NOT_SENT]})]
-    incarnation: int | None = Field(None, description="changes whenever the tuner begins to learn anew")
+    incarnation: int | None = Field(None, description="changes whenever the tuner gets learners that are new")
+    losses: list[str] | None = Field(
+        None, description="of a dry run: what applying it would lose; null where that was not compared"
+    )
 
 
 class ListedTuner(BaseModel):

@@ -77,17 +77,19 @@ class TestApply:
         done = call("tuner", "apply", written(f"in-{suffix}", suffix), "--json")
         assert done.code == ExitCode.OK, done.err
         told = one_line(done.out)
-        assert told.keys() == {"tuner", "done", "incarnation"}
+        assert told.keys() == {"tuner", "done", "incarnation", "losses"}
         assert (told["tuner"], told["done"]) == (f"in-{suffix}", "applied")
         assert call("tuner", "show", f"in-{suffix}").code == ExitCode.OK
 
-    def test_the_same_again_changes_nothing_and_a_changed_one_starts_anew(self, call, served, written):
+    def test_the_same_again_changes_nothing_and_another_algorithm_starts_anew(self, call, served, written):
         path = written("again")
         first = one_line(call("tuner", "apply", path, "--json").out)["incarnation"]
         assert one_line(call("tuner", "apply", path, "--json").out) == {
-            "tuner": "again", "done": "nothing", "incarnation": first,
+            "tuner": "again", "done": "nothing", "incarnation": first, "losses": None,
         }  # fmt: skip
         assert call("tuner", "apply", path).out == "tuner again has this spec already: nothing is changed\n"
+        described = written("again", description="mended")
+        assert one_line(call("tuner", "apply", described, "--json").out)["incarnation"] == first
         changed = written("again", algorithm={"name": "uniform_random"})
         assert one_line(call("tuner", "apply", changed, "--json").out)["incarnation"] > first
 
@@ -115,14 +117,35 @@ class TestApply:
         assert f"oppertune worker --bootstrap {workerless.bootstrap}" in alone.err
         assert call("tuner", "list").out.startswith("no tuners yet")
 
-    def test_a_dry_run_asks_no_broker(self, call, written, monkeypatch):
+    def test_a_dry_run_needs_no_broker_and_says_what_it_could_not_compare(self, call, written, monkeypatch):
         monkeypatch.setenv("OPPERTUNE_BOOTSTRAP", f"127.0.0.1:{free_port()}")
-        monkeypatch.setattr("oppertune.streams.operate.commands.verbs.require_broker", pytest.fail)
         assert one_line(call("tuner", "apply", written("dry"), "--dry-run", "--json").out) == {
             "tuner": "dry",
             "done": "validated",
             "incarnation": None,
+            "losses": None,
         }
+        assert "not compared with what stands" in call("tuner", "apply", written("dry"), "--dry-run").out
+
+    def test_what_an_edit_would_lose_is_told_by_a_dry_run_and_wants_a_yes(self, call, served, written):
+        other = {"features": [{"name": "zone"}]}
+        assert call("tuner", "apply", written("edited", context={"features": [{"name": "region"}]})).code == ExitCode.OK
+        fleet = Fleet(served.settings, "edited")
+        fleet.here("a", region="eu")
+        wait_for(lambda: fleet.config(region="eu"), "the context")
+        before = one_line(call("tuner", "show", "edited", "--json").out)["spec"]
+        changed = written("edited", context=other)
+        [lost] = one_line(call("tuner", "apply", changed, "--dry-run", "--json").out)["losses"]
+        assert "other features: 1 of them" in lost
+        unsure = call("tuner", "apply", changed)
+        assert unsure.code == ExitCode.USAGE
+        assert lost in unsure.err
+        assert "--yes" in unsure.err
+        assert one_line(call("tuner", "show", "edited", "--json").out)["spec"] == before
+        assert call("tuner", "apply", changed, "--yes").code == ExitCode.OK
+        described = written("edited", context=other, description="mended")
+        assert one_line(call("tuner", "apply", described, "--dry-run", "--json").out)["losses"] == []
+        assert call("tuner", "apply", described).code == ExitCode.OK
 
     @pytest.mark.parametrize(
         ("changes", "problems"),
@@ -217,6 +240,7 @@ class TestListShowDelete:
             "tuner": "keys",
             "done": "deleted",
             "incarnation": None,
+            "losses": None,
         }
 
     def test_a_list_for_people(self, call, served, written):
@@ -280,7 +304,7 @@ class TestListShowDelete:
         wait_for(lambda: fleets[good].round() == 4, "the neighbour's next round")
         statuses = {r["tuner"]: r["status"] for r in one_line(call("tuner", "list", "--json").out)["tuners"]}
         assert (statuses[bad], statuses[good]) == ("suspended", "tuning")
-        assert call("tuner", "apply", written(bad)).code == ExitCode.OK, "another algorithm is the way out"
+        assert call("tuner", "apply", written(bad), "--yes").code == ExitCode.OK, "another algorithm is the way out"
         assert "boom" not in call("tuner", "show", bad).out
 
     def test_reading_needs_no_worker(self, call, workerless):

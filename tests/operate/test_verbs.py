@@ -37,7 +37,7 @@ def test_each_verb_is_a_command_with_its_help_its_example_and_a_schema_of_its_ou
     assert f"Example: oppertune tuner {verb.word} {verb.example}" in words
     options = {option for parameter in command.params for option in parameter.opts}
     assert {"--timeout", "--author", "--reason", "--json", "--bootstrap"} <= options
-    assert ("--yes" in options) == verb.asks_first
+    assert ("--yes" in options) == (verb.asks_first or verb.word == "apply"), "apply asks where something is lost"
     assert OUTPUTS[f"tuner-{verb.word}"] is Done
     assert verb.done in Done.model_json_schema()["properties"]["done"]["enum"]
 
@@ -107,6 +107,6 @@ def test_each_verb_sends_its_command_and_says_its_sentence_or_that_there_is_noth
         again = call("tuner", verb.word, target)
         assert (again.code, again.out) == (ExitCode.OK, verb.not_needed.format(name="checkout") + "\n")
         told = json.loads(call("tuner", verb.word, target, "--json").out)
-        assert told == {"tuner": "checkout", "done": "nothing", "incarnation": told["incarnation"]}
+        assert told == {"tuner": "checkout", "done": "nothing", "incarnation": told["incarnation"], "losses": None}
         assert told["incarnation"] is not None
         assert len(alone) == (1 if verb.word != "apply" else 3), "of a spec, the worker decides"

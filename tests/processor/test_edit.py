@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from oppertune.schemas.keys import OFFSETS_KEY
+from oppertune.schemas.keys import is_partitions
 from oppertune.schemas.spec import TunerSpec
 from oppertune.streams.processor import edit, learners
 from oppertune.streams.processor.tuner import Tuner
@@ -35,7 +35,7 @@ def tuned(changed=BASE, rounds=30):
 
 
 def standing(world):
-    return Tuner.decode({key: value for key, value in world.state.items() if key != OFFSETS_KEY})
+    return Tuner.decode({key: value for key, value in world.state.items() if not is_partitions(key)})
 
 
 def announced(world, changed):

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from ....core.errors import CommandFailed
+from ....core.errors import BrokerUnreachable, CommandFailed, TopicsInvalid
 from ....schemas.events import Command
+from ....schemas.spec import TunerSpec
 from ....schemas.state import TunerState
 from ...broker import BrokerSettings, require_broker
-from ..console import err, report
+from ..console import err, line, report
 from ..exit_codes import ExitCode
 from ..outputs import Done
 from ..reading.tuners import must_exist, read_tuners
@@ -18,6 +19,9 @@ from ..steering.send import new_command, send
 from ..steering.verbs import VERBS, Verb
 from .connection import connected
 from .options import AsJson, Author, Name, Reason, Timeout
+
+_LOOK_S = 2.0
+"""For a dry run a broker that answers is a help, and no condition."""
 
 
 def add_verbs(tuner: typer.Typer) -> None:
@@ -32,7 +36,10 @@ def _apply(
     file: Annotated[Path, typer.Argument(help="a tuner spec, YAML or JSON")],
     *,
     settings: BrokerSettings,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="validate only; needs no broker")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="validate, and say what would be lost; works without a broker, too")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask: what cannot be kept is lost")] = False,
     timeout: Timeout = 15.0,
     author: Author = "",
     reason: Reason = "",
@@ -40,16 +47,20 @@ def _apply(
 ) -> None:
     """The verb that may make a tuner: it takes a spec, and needs no broker for a dry run."""
     from ..specs.file import not_checked, read_spec
+    from ..steering.comparison import losses
 
     spec, written = read_spec(file, alone=dry_run)
     if dry_run:
         said = f"{file} is valid: tuner {spec.name}{f'; {left}' if (left := not_checked(spec)) else ''}"
-        report(Done(tuner=spec.name, done="validated"), said, as_json=as_json)
+        lost, compared = _would_lose(settings, spec)
+        report(Done(tuner=spec.name, done="validated", losses=lost), f"{said}. {compared}", as_json=as_json)
         return
     require_broker(settings)
     verb = VERBS["apply"]
     command = new_command(verb, spec.name, author=author, reason=reason, spec=written)
     view = read_tuners(settings, spec.name).get(spec.name)
+    if not yes and (lost := losses(view, spec)):
+        _ask_before_losing(spec.name, lost)
     before = view.state if view is not None else None
     # It is sent even where it asks for what stands: a command that is still waiting may ask for something else.
     after = _send(settings, command, timeout_s=timeout)
@@ -61,6 +72,31 @@ def _apply(
         _report_nothing(verb, after, as_json=as_json)
     else:
         _report(verb, spec.name, after, as_json=as_json)
+
+
+def _would_lose(settings: BrokerSettings, spec: TunerSpec) -> tuple[list[str] | None, str]:
+    """What applying a spec would lose, ``None`` where nobody can be asked; and that in a sentence."""
+    from ..steering.comparison import losses
+
+    try:
+        require_broker(settings, timeout_s=_LOOK_S)
+        view = read_tuners(settings, spec.name).get(spec.name)
+    except (BrokerUnreachable, TopicsInvalid) as error:
+        return None, f"It was not compared with what stands: {error}"
+    lost = losses(view, spec)
+    if view is None:
+        return lost, "There is no tuner of this name yet"
+    if not lost:
+        return lost, "Nothing that was learned or confirmed would be lost"
+    return lost, f"Applying it would lose something: {'; '.join(lost)}"
+
+
+def _ask_before_losing(name: str, lost: list[str]) -> None:
+    told = f"not all of tuner {name} can be kept: {'; '.join(lost)}"
+    if not err.is_terminal:
+        raise CommandFailed(f"{told}. Say --yes if you mean it", ExitCode.USAGE)
+    err.print(line(told), soft_wrap=True)
+    typer.confirm("Go on?", abort=True, err=True)
 
 
 def _steering(verb: Verb) -> Callable[..., None]:
