@@ -67,6 +67,9 @@ class Auto(Algorithm):
     def _abandon(self, tuning_request: _TuningRequest) -> None:
         self.chosen.withdraw(self._passed_on(tuning_request))
 
+    def _refuse(self, tuning_request: _TuningRequest) -> bool:
+        return self.chosen.turn_down(self._passed_on(tuning_request))
+
     def _recommend(self, context: Context) -> Mapping[str, Any] | None:
         return self.chosen.recommend(context) if self.params else None
 

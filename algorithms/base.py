@@ -334,6 +334,35 @@ class Algorithm(ABC):
         if not self.__requests.twins(request):
             self.withdraw(request)
 
+    def refuse(
+        self, request_id: RequestIdType, worst: RewardType | None, reward_data: Mapping[str, Any] | None = None
+    ) -> RewardType | None:
+        """Close a request whose configuration nobody would run: what is like it may be refused, too.
+
+        Most learn it as the worst reward, so that they turn away from it; told nothing, they might ask for the very
+        same again. Those that would learn nothing from many equal rewards ask for something else.
+
+        Args:
+            request_id: Id of an open request.
+            worst: The worst reward seen, None before any.
+            reward_data: As for :meth:`tell`.
+
+        Returns:
+            The reward that was learned, None where none was.
+
+        Raises:
+            UnknownRequest: No open request has this id.
+        """
+        request = self.__requests.get(request_id)
+        if not self.__requests.twins(request) and self._refuse(request):
+            self.__requests.close(request_id)
+            return None
+        if worst is None:
+            self.abandon(request_id)
+        else:
+            self.tell(request_id, worst, reward_data)
+        return worst
+
     def observe(
         self, prediction: Mapping[str, ParameterValue], reward: RewardType, context: Context | None = None
     ) -> None:
@@ -462,6 +491,10 @@ class Algorithm(ABC):
         """Learn nothing from a request that the caller kept: it will not be answered."""
         self._abandon(request)
 
+    def turn_down(self, request: _TuningRequest) -> bool:
+        """Take note that nobody would run a request that the caller kept; False: the worst reward is to be learned."""
+        return self._refuse(request)
+
     # ---- to implement -----------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -481,6 +514,10 @@ class Algorithm(ABC):
 
     def _abandon(self, tuning_request: _TuningRequest) -> None:  # noqa: B027 - optional: most have nothing to do
         """Take note that a request will never be answered."""
+
+    def _refuse(self, tuning_request: _TuningRequest) -> bool:  # noqa: ARG002
+        """Take note that nobody would run a request; whether that is all, and the worst reward need not be learned."""
+        return False
 
     def _recommend(self, context: Context) -> Mapping[str, Any] | None:  # noqa: ARG002
         """A value for every parameter in ``params``, without exploration; None where there is no model to tell."""

@@ -124,12 +124,11 @@ class BlueFin(Algorithm):
         self._names = [p.name for p in self.params]
         # N, the largest transformed value: 1 for a real, the number of steps for what is on a grid.
         self._scale = np.array([float(p.max) for p in self._numbers], dtype=np.float64)
-        start = np.array([float(p.val) for p in self._numbers], dtype=np.float64) / self._scale
         # The least distance of plays from the centre, per coordinate: what is on a grid has as many steps as N.
         levels = checked_number("min_levels", min_levels, at_least=0, up_to=1)
         on_grid = np.array([isinstance(p, Integer) for p in self._numbers], dtype=bool)
         self._least = np.where(on_grid, np.minimum(levels / self._scale, 0.5), 0.0) if levels else None
-        self.centre: Vector = self._inside(start)
+        self.centre: Vector = self._inside(self._declared())
         self._rng = np.random.default_rng(self._random_seed)
         self._drawn = 0
         self._probes: dict[int, _Probe] = {}  # by the number of the draw: those with a half open or rewarded
@@ -139,6 +138,11 @@ class BlueFin(Algorithm):
     @property
     def _numbers(self) -> list[Integer | Real]:
         return [p for p in self.params if isinstance(p, Integer | Real)]
+
+    def _declared(self) -> Vector:
+        """The declared point, in the unit box."""
+        declared: Vector = np.array([float(p.val) for p in self._numbers], dtype=np.float64) / self._scale
+        return declared
 
     @property
     def eta(self) -> float:
@@ -244,6 +248,20 @@ class BlueFin(Algorithm):
             insort(self._spare, (number, probe["direction"]), key=lambda spare: spare[0])
         else:
             self._wait(number)
+
+    def _refuse(self, tuning_request: _TuningRequest) -> bool:
+        """Go half the way back to the declared point, which is known to run, and draw another direction.
+
+        Equal rewards all around would be no slope to learn from.
+        """
+        if tuning_request.metadata is None:
+            return True
+        number, half = tuning_request.metadata["draw"], tuning_request.metadata["half"]
+        if any(other == _OPEN for i, other in enumerate(self._probes[number]["halves"]) if i != half):
+            return False
+        self._forget(number)
+        self.centre = self._inside((self.centre + self._declared()) / 2)
+        return True
 
     def _recommend(self, context: Context) -> dict[str, float] | None:  # noqa: ARG002 - one centre for all contexts
         return self._named(self.centre) if self._updates else None

@@ -414,6 +414,31 @@ class AlgorithmConformance:
             algorithm.set_reward(context_id=context.id)
         assert algorithm.get_tuning_requests() == []
 
+    def test_what_nobody_would_run_is_closed_and_it_goes_on(self, make: Make) -> None:
+        algorithm, context = make(5), self.context(-1)
+        for worst in (None, None, 0.0, 0.0):
+            request = algorithm.ask(context)
+            assert algorithm.refuse(request.id, worst) in {None, worst}
+            assert algorithm.get_tuning_requests() == []
+            assert _raises(UnknownRequest, algorithm.refuse, request.id, worst)
+        answered = algorithm.ask(context)
+        algorithm.tell(answered.id, some_reward(answered.prediction))
+        again = make(5)
+        again.set_state(orjson.loads(orjson.dumps(algorithm.get_state())))
+        assert again.ask(context).prediction == algorithm.ask(context).prediction
+
+    def test_what_it_remembers_are_legal_configurations_and_their_rewards(self, make: Make) -> None:
+        algorithm, context = make(5), self.context(-1)
+        assert algorithm.observations(context) == []
+        told = []
+        for _ in range(3):
+            request = algorithm.ask(context)
+            told.append(some_reward(request.prediction))
+            algorithm.tell(request.id, told[-1])
+        seen = algorithm.observations(context)
+        assert all(p.contains(one.prediction[p.name]) for one in seen for p in algorithm.parameters)
+        assert all(min(told) <= one.reward <= max(told) for one in seen)
+
     def test_it_learns_from_others_only_where_it_says_so(self, make: Make) -> None:
         algorithm, asked, context = make(5), make(5), self.context(-1)
         request = asked.ask(context)

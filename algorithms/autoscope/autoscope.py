@@ -187,6 +187,11 @@ class AutoScope(Algorithm):
         if tuning_request.metadata is not None:
             self.leaves[tuning_request.metadata["leaf"]].withdraw(self._of_leaf(tuning_request))
 
+    def _refuse(self, tuning_request: _TuningRequest) -> bool:
+        if tuning_request.metadata is None:
+            return True
+        return self.leaves[tuning_request.metadata["leaf"]].turn_down(self._of_leaf(tuning_request))
+
     def _recommend(self, context: Context) -> Mapping[str, Any] | None:
         if context.data is None or not self.params:
             return None

@@ -13,8 +13,8 @@ Values = Mapping[str, str | int | float]
 
 def next_kind(spec: TunerSpec, scope: ScopeState, recommend: Callable[[], Values]) -> ArmKind:
     """What the scope's next round plays; begins a confirmation where one is due."""
-    if scope.achieved:
-        return "baseline"
+    if scope.achieved or (scope.last_reward is None and scope.outcomes):
+        return "baseline"  # what was tried first came to nothing: what runs anyway tells what a reward is
     if scope.block is None and _due(spec, scope):
         scope.block = _block(spec, scope, recommend())
         scope.explored = scope.promising = 0

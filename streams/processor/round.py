@@ -35,11 +35,13 @@ class End(NamedTuple):
         outcome: In a word.
         why: In a sentence; empty where it was measured as it should be.
         reward: ``None`` where there is none.
+        refused: Instances that were there did not run it.
     """
 
     outcome: Outcome
     why: str = ""
     reward: float | None = None
+    refused: bool = False
 
 
 def open_next(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Changes) -> None:
@@ -119,11 +121,20 @@ def _at_deadline(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_m
     if lease.ran_out(spec, scope, now_ms):
         return End("skipped", "its lease ran out: no worker renewed it")
     if request.measure_by_ms is None:
-        return _silent(spec, scope, "no instance ran it in time", fail=spec.deadlines.on_inactive == "fail")
+        return _not_run(spec, scope, now_ms)
     if not can_be_measured(spec, scope, request, now_ms):
         gone = f"{len(silent(scope, request, now_ms))} of the {len(request.ran)} instances that ran it fell silent"
         return _silent(spec, scope, gone, fail=spec.deadlines.on_silence == "fail")
     return End("skipped", _inconclusive(spec, request))
+
+
+def _not_run(spec: TunerSpec, scope: ScopeState, now_ms: int) -> End:
+    """Nobody ran it: where instances are here all the same, they refuse it, or cannot take it."""
+    here = len(presence.present(scope, now_ms))
+    why = f"refused: {here} instances are here, and none ran it in time" if here else "no instance ran it in time"
+    if spec.deadlines.on_inactive == "fail":
+        return _silent(spec, scope, why, fail=True)
+    return End("skipped", why, refused=here > 0)
 
 
 def _inconclusive(spec: TunerSpec, request: OpenRequest) -> str:
@@ -166,8 +177,8 @@ def close(
     """Close a request: tell the learner, judge the incumbent, write the round's record."""
     learned_reward = _learn(tuner.spec, scope, request, learners, changes, end)
     won = False
-    if end.outcome in {"measured", "failed"}:
-        failed = end.outcome == "failed"
+    if end.outcome in {"measured", "failed"} or end.refused:
+        failed = end.outcome == "failed" or end.refused
         won = incumbent.record(tuner.spec, scope, request.kind, end.reward, failed=failed)
     if end.reward is not None:
         scope.worst_reward = end.reward if scope.worst_reward is None else min(scope.worst_reward, end.reward)
@@ -213,10 +224,13 @@ def _learn(
     if request.kind == "explore" and end.outcome != "superseded":
         learner = learners.of(scope.scope)
         changes.learned.add(scope.scope)
+        how = {"scaled": spec.objective.range is not None}
+        if end.refused:
+            return timed(algorithm, learner.refuse, request.id, scope.worst_reward, how)
         if end.reward is None:
             timed(algorithm, learner.abandon, request.id)
             return None
-        timed(algorithm, learner.tell, request.id, end.reward, {"scaled": spec.objective.range is not None})
+        timed(algorithm, learner.tell, request.id, end.reward, how)
         return end.reward
     if end.reward is not None:
         learner = learners.of(scope.scope)
