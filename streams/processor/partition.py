@@ -157,7 +157,7 @@ class Partition:
                 effects.merge(tuner.pass_time(now_ms))
                 self._keep(tuner)
         # 5.
-        if fresh or effects:
+        if effects or any(account.next > account.first for account in accounts.values()):
             accounting.count(offsets, accounts, effects.dispositions)
             offsets.time_ms = now_ms
             offsets.transactions += 1
