@@ -309,6 +309,36 @@ def test_a_batch_that_is_damaged_on_the_brokers_disk_is_lost_and_it_goes_on(
     assert one.alive
 
 
+def test_partitions_that_were_idle_for_so_long_that_the_broker_forgot_who_writes_them_go_on(
+    private_kafka: LocalKafka, worker: MakeWorker
+) -> None:
+    private_kafka.kill()
+    private_kafka.properties = [
+        "transactional.id.expiration.ms=2000",
+        "transaction.remove.expired.transaction.cleanup.interval.ms=500",
+    ]
+    private_kafka.start()
+    broker = BrokerSettings(bootstrap=private_kafka.bootstrap, prefix="idle.")
+    create_topics(broker, partitions=2)
+    one = worker("a", broker).start()
+    one.wait_ready(2)
+
+    def forgotten() -> bool:
+        ids = read(broker.bootstrap, "__transaction_state", committed=False)
+        newest = {m.key(): m.value() for messages in ids.values() for m in messages}
+        return len(newest) == 2 and not any(newest.values())
+
+    wait_for(forgotten, "both transactional ids to expire", 30, every_s=0.2)
+    with Fleet(broker.bootstrap, broker.prefix, min_samples=NEVER) as fleet:
+        fleet.start()
+        fleet.reward(80)
+        fleet.flush()
+        assert_exactly_once(settled(broker), 80)
+    assert one.alive
+    assert len(re.findall("restoring it alone", one.log)) == 2
+    assert len(re.findall("generation", one.log)) == 1, "it stayed in the group"
+
+
 def test_a_missing_topic_ends_it_with_the_command_that_creates_topics(real: BrokerSettings, worker: MakeWorker) -> None:
     admin, topic = AdminClient({"bootstrap.servers": real.bootstrap}), f"{real.prefix}rounds"
     admin.delete_topics([topic])[topic].result(10)
