@@ -23,6 +23,7 @@
     ├── BrokerUnreachable (ConnectionError)   start the broker, or name the right address
     ├── Refused (RuntimeError)                do what the message says, then start the worker or client again
     ├── Fenced (RuntimeError)                 drop the partition: another worker owns it
+    │   └── Forgotten                         … or nobody wrote to it for long: restore it (streams/worker/writer.py)
     ├── TopicsInvalid (RuntimeError)          create or mend the topics that the message names
     ├── TopicRecreated (RuntimeError)         adopt the new topic, or bring back the old one
     ├── CommandFailed                         do what the message says: a command line's, with its exit code

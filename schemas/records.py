@@ -85,7 +85,10 @@ class FoldedRange(BaseModel):
         [], description="the offsets that were not simply applied"
     )
     gaps: Counter = 0
-    lost: Counter = 0
+    lost: Counter = Field(0, description="offsets whose records were deleted before, or could not be read")
+    unreadable: list[tuple[Offset, Offset]] | None = Field(
+        None, description="runs of the lost ones that could not be read: the first, and the one behind the last"
+    )
 
 
 class JournalRecord(Record):

@@ -201,7 +201,9 @@ class SourceState(_Part):
     gaps: Counter = Field(
         0, description="offsets that hold no record: transaction markers, aborted or compacted records"
     )
-    lost: Counter = Field(0, description="offsets whose records were deleted before they were applied")
+    lost: Counter = Field(
+        0, description="offsets whose records were deleted before they were applied, or could not be read"
+    )
 
 
 class CarriedOutCommands(_Mutable, Record):

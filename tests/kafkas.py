@@ -130,6 +130,10 @@ class LocalKafka:
         assert self._process is not None
         self._process.wait(10)
 
+    def files(self, pattern: str) -> list[Path]:
+        """Its data."""
+        return sorted(self._folder.glob(f"data/**/{pattern}"))
+
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self.kill()

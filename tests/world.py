@@ -8,8 +8,9 @@ import orjson
 
 from oppertune.schemas import ConfigRecord, JournalRecord, RoundRecord, ScopeState, TunerState
 from oppertune.schemas.keys import OFFSETS_KEY, partition_of
+from oppertune.schemas.records import FoldedRange
 from oppertune.schemas.state import PartitionOffsets
-from oppertune.streams.processor import SOURCES, DeadLetter, Effects, Partition, Received
+from oppertune.streams.processor import SOURCES, DeadLetter, Effects, Partition, Received, Unreadable
 
 SPEC: dict[str, Any] = {
     "name": "checkout",
@@ -154,13 +155,24 @@ class World:
         other.restore()
         for raw in self.journal:
             entry = JournalRecord.from_bytes(raw)
-            upcoming = {t: iter([r for r in self.logs[t] if r.offset >= f.first]) for t, f in entry.folded.items()}
-            records = [next(upcoming[topic]) for topic, count in entry.order for _ in range(count)]
+            upcoming = {topic: self._applied(topic, folded) for topic, folded in entry.folded.items()}
+            records = list[Received]()
+            for topic, count in entry.order:
+                left = count
+                while left:
+                    records.append(upcoming[topic].pop(0))
+                    left -= type(records[-1].value) is not Unreadable
+            records += [r for rest in upcoming.values() for r in rest]
             starts = {topic: folded.first + folded.lost for topic, folded in entry.folded.items()}
             effects = other.partition.fold(records, read_to_end_ms=entry.ends_ms, log_starts=starts)
             assert [JournalRecord.from_bytes(again) for again in effects.journal] == [entry]
             other.commit(effects)
         return other
+
+    def _applied(self, topic: str, folded: FoldedRange) -> list[Received]:
+        lost = {offset for first, end in folded.unreadable or () for offset in range(first, end)}
+        applied = [r for r in self.logs[topic] if folded.first <= r.offset < folded.next]
+        return [r._replace(value=Unreadable()) if r.offset in lost else r for r in applied]
 
     def wait(self, seconds: float) -> Effects:
         """Let time pass with all sources read to their ends."""

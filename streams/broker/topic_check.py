@@ -13,6 +13,10 @@ _MUST = ("cleanup.policy", "message.timestamp.type")
 """Settings without which results would be wrong; the others are advice."""
 
 
+_READABLE = frozenset({"producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"})
+"""Compressions of a topic's batches that workers can undo, whatever a producer chose included."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with a topic, and what to do about it.
@@ -83,6 +87,10 @@ def _differences(settings: BrokerSettings, name: str, found: Mapping[str, str]) 
         for key in _MUST
         if key in wanted and found.get(key) != wanted[key]
     ]
+    compression = found.get("compression.type", "producer")
+    if compression not in _READABLE:
+        what = f"compression.type is {compression}, which no worker can read"
+        problems.append(Problem(topic, what, _set_command(settings, topic, "compression.type", "producer")))
     needed, has = int(wanted.get("max.message.bytes", 0)), int(found.get("max.message.bytes", 0))
     if has < needed:
         what = f"max.message.bytes is {has}, must be {needed} or more"

@@ -5,8 +5,8 @@ The reading path: ``partition.py`` (the fold) → ``isolation.py`` (one tuner, u
 of it) → ``changes.py`` (records). docs/architecture.md walks it with one event.
 """
 
-from .effects import SOURCES, DeadLetter, Effects, Received
+from .effects import SOURCES, DeadLetter, Effects, Received, Unreadable
 from .partition import Partition
 from .statistics import PartitionStatistics
 
-__all__ = ["SOURCES", "DeadLetter", "Effects", "Partition", "PartitionStatistics", "Received"]
+__all__ = ["SOURCES", "DeadLetter", "Effects", "Partition", "PartitionStatistics", "Received", "Unreadable"]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from ...core.errors import AccountsDoNotBalance
 from ...schemas.records import FoldedRange
 from ...schemas.state import Disposition, PartitionOffsets, SourceState
-from .effects import Received
+from .effects import Received, Unreadable
 
 
 def opened(offsets: PartitionOffsets) -> dict[str, FoldedRange]:
@@ -14,7 +14,9 @@ def opened(offsets: PartitionOffsets) -> dict[str, FoldedRange]:
 
 
 def account(source: SourceState, account: FoldedRange, run: list[Received], log_start: int) -> list[Received]:
-    """Count a source's next records, and what is missing before and among them; returns them without replays.
+    """Count a source's next records, and what is missing before and among them.
+
+    Returns those that are to be folded: without replays, and without what could not be read.
 
     Args:
         source: What was applied of it in all; changes.
@@ -36,7 +38,21 @@ def account(source: SourceState, account: FoldedRange, run: list[Received], log_
     source.next = account.next = run[-1].offset + 1
     newest_ms = max(r.timestamp_ms for r in run)
     source.time_ms = max(source.time_ms, newest_ms)
-    return run
+    readable = [r for r in run if type(r.value) is not Unreadable]
+    if len(readable) < len(run):
+        account.lost += len(run) - len(readable)
+        source.lost += len(run) - len(readable)
+        account.unreadable = [*(account.unreadable or ()), *_runs(r.offset for r in run if type(r.value) is Unreadable)]
+    return readable
+
+
+def _runs(offsets: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending offsets as runs: the first, and the one behind the last."""
+    runs: list[tuple[int, int]] = []
+    for offset in offsets:
+        first = runs.pop()[0] if runs and runs[-1][1] == offset else offset
+        runs.append((first, offset + 1))
+    return runs
 
 
 def count(

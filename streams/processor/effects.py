@@ -9,6 +9,10 @@ SOURCES = ("commands", "contexts", "metrics")
 """The topics that are folded, without their prefix. Only offsets order records, and only within one of them."""
 
 
+class Unreadable(bytes):
+    """The value of a record that could not be read: it is counted as lost. Says why."""
+
+
 class Received(NamedTuple):
     """A consumed record. Made for every one, so it is the cheapest of Python's immutable kinds.
 
@@ -17,7 +21,7 @@ class Received(NamedTuple):
         offset: Its place in its partition.
         timestamp_ms: The broker's time of appending.
         key: As received.
-        value: As received.
+        value: As received; :class:`Unreadable` where nothing of the record could be read.
     """
 
     topic: str

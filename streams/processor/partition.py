@@ -174,7 +174,7 @@ class Partition:
         if (carried_out := self._carried_out.written()) is not None:
             effects.state[COMMANDS_KEY] = carried_out
         # 5.
-        if fresh or effects:
+        if effects or any(account.next > account.first for account in accounts.values()):
             accounting.count(offsets, accounts, effects.dispositions)
             offsets.time_ms = now_ms
             offsets.transactions += 1

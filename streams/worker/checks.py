@@ -6,7 +6,7 @@ A missing topic would only be logged by Faust, which then says it is ready, and 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...core.errors import TopicsInvalid
+from ...core.errors import Refused, TopicsInvalid
 from ..broker import (
     READ,
     WRITE,
@@ -18,6 +18,7 @@ from ..broker import (
 )
 from ..processor import SOURCES
 from .settings import WorkerSettings
+from .unreadable import missing_codecs
 
 NEEDED = {source: [READ] for source in SOURCES} | {
     "state": [READ, WRITE],
@@ -48,10 +49,16 @@ def check(settings: WorkerSettings) -> Topics:
     The embedded broker cannot describe its topics: there nothing is found wrong, and it tells no ids.
 
     Raises:
+        Refused: What any producer may compress with cannot be undone here.
         TopicsInvalid: All that is wrong, a line each, with what to do.
         BrokerUnreachable: No broker answers.
     """
     broker = settings.broker
+    if missing := missing_codecs():
+        raise Refused(
+            f"batches that producers compress with {', '.join(missing)} could not be read here, and would be lost:"
+            " install the package cramjam, as pip install 'oppertune-streams[worker]' does"
+        )
     require_broker(broker, timeout_s=settings.start_timeout_s)
     if problems := check_topics(broker) or missing_rights(broker, NEEDED, group=settings.group):
         raise TopicsInvalid("the topics are not as they must be:\n" + "\n".join(f"  {p}" for p in problems))

@@ -74,7 +74,9 @@ METRICS: dict[str, Metric] = {
     "oppertune_dispositions_total": Metric(
         "counter", ("partition", "disposition"), "records applied, by what became of them"
     ),
-    "oppertune_lost_records_total": Metric("counter", _P, "records that were deleted before they were applied"),
+    "oppertune_lost_records_total": Metric(
+        "counter", _P, "records that were deleted before they were applied, or cannot be read"
+    ),
     "oppertune_lag_records": Metric("gauge", _P, "records and markers in the sources that are not applied yet"),
     "oppertune_applied_offset": Metric("gauge", ("partition", "topic"), "first offset of a source not applied yet"),
     "oppertune_end_offset": Metric("gauge", ("partition", "topic"), "end of a source, as the broker last told"),

@@ -181,6 +181,7 @@ class Ownership:
             partition,
             writer,
             self._log_offsets,
+            restore=lambda: self._restore_again(number),
             on_fenced=self._on_fenced,
         )
 
@@ -190,6 +191,17 @@ class Ownership:
         writer.open()
         state = read_state(self._settings, self._log_offsets, number)
         return writer, self._restore(number, self._topics.partitions, state, topic_ids=self._topics.ids)
+
+    def _restore_again(self, number: int) -> tuple[PartitionWriter, Partition]:
+        """The same for a partition that is here, and whose writer the broker has forgotten."""
+        if self._moved_on:
+            raise Fenced(f"partition {number}: nothing was written to it for long")
+        return self._restore_one(number)
+
+    @property
+    def _moved_on(self) -> bool:
+        """The group deals out its partitions, or has dealt them out since: ours may be another's."""
+        return bool(self._app.rebalancing) or self.generation != self._generation
 
     async def _offsets(self) -> dict[TP, int]:
         topic = self._settings.broker.topic
@@ -238,7 +250,7 @@ class Ownership:
         A member of the group sees a rebalance begin before anyone else is given one of its partitions: a new owner
         without a rebalance is nothing that we can explain, so we start again.
         """
-        if not self._app.rebalancing and self.generation == self._generation:
+        if not self._moved_on:
             end_process(f"{error}, though it is still assigned here", ExitCode.RESTART)
         log.warning("%s; it was given to another worker", error)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 
-from ...core.errors import BrokerUnreachable, Fenced
+from ...core.errors import BrokerUnreachable, Fenced, Refused
 from ..processor import SOURCES, Effects, Partition, Received
 from .broker_clock import BrokerClock, ahead_ms
 from .exits import ExitCode, end_process
@@ -17,7 +17,7 @@ from .metrics import transaction_seconds
 from .settings import WorkerSettings
 from .status import PartitionStatus
 from .transport import Batch
-from .writer import PartitionWriter
+from .writer import Forgotten, PartitionWriter
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,8 @@ class PartitionLoop:
         partition: The restored state.
         writer: Open.
         log_offsets: To ask where a log begins.
+        restore: Takes the partition over again: a new writer, and what is committed. Raises Fenced where it is not ours
+            any more.
         on_fenced: Called when another worker has shut this one out.
     """
 
@@ -59,6 +61,7 @@ class PartitionLoop:
         writer: PartitionWriter,
         log_offsets: LogOffsets,
         *,
+        restore: Callable[[], tuple[PartitionWriter, Partition]],
         on_fenced: Callable[[Fenced], None],
     ) -> None:
         self.number = number
@@ -71,6 +74,7 @@ class PartitionLoop:
         self._partition = partition
         self._writer = writer
         self._log_offsets = log_offsets
+        self._restore = restore
         self._on_fenced = on_fenced
         self._sources = {settings.broker.topic(source): source for source in SOURCES}
         self._first: dict[str, int] = {}
@@ -166,34 +170,54 @@ class PartitionLoop:
     def _apply(self, batches: Sequence[Batch]) -> None:
         """Fold batches and commit their effects. In a thread; a fault of ours ends the process.
 
+        Where the broker has forgotten the writer, the partition is restored, and the same batches are folded on what is
+        committed: what another worker has applied of them is skipped as any replay is.
+        """
+        try:
+            try:
+                records, effects = self._fold_and_commit(batches)
+            except Forgotten as error:
+                log.warning("%s: nothing was written to it for long; restoring it alone", error)
+                self._take_over_again()
+                records, effects = self._fold_and_commit(batches)
+        except Fenced:
+            raise
+        except BrokerUnreachable as error:
+            end_process(f"partition {self.number}: {error}", ExitCode.UNAVAILABLE)
+        except Refused as error:
+            end_process(f"partition {self.number}: {error}", ExitCode.REFUSED)
+        except Exception as error:  # what is folded but not committed must not live on
+            log.exception("partition %d", self.number)
+            end_process(f"partition {self.number}: {type(error).__name__}: {error}", ExitCode.FAULT)
+        self._note(records, effects)
+
+    def _take_over_again(self) -> None:
+        self._writer.close()
+        self._writer, self._partition = self._restore()
+        applied = self._partition.next_offsets()
+        self._partition.begin({source: first for source, first in self._first.items() if applied[source] is None})
+
+    def _fold_and_commit(self, batches: Sequence[Batch]) -> tuple[int, Effects]:
+        """What was folded and written: the number of records, and their effects.
+
         1. Take the records that follow on what is applied.
         2. Where offsets are missing, ask where the log begins now: what is missing before it was deleted, the rest are
            markers.
         3. Fold.
         4. Commit the effects in one transaction; without effects nothing has changed.
-        5. Note it in the status.
         """
-        try:
-            # 1.
-            records, gaps = self._in_order(batches)
-            # 2.
-            log_starts = self._starts(gaps) if gaps else {}
-            # 3.
-            with _one_at_a_time:
-                effects = self._fold(records, log_starts)
-            # 4.
-            if effects:
-                with transaction_seconds.time():
-                    self._writer.commit(effects)
-        except Fenced:
-            raise
-        except BrokerUnreachable as error:
-            end_process(f"partition {self.number}: {error}", ExitCode.UNAVAILABLE)
-        except Exception as error:  # what is folded but not committed must not live on
-            log.exception("partition %d", self.number)
-            end_process(f"partition {self.number}: {type(error).__name__}: {error}", ExitCode.FAULT)
-        # 5.
-        self._note(len(records), effects)
+        # 1.
+        records, gaps = self._in_order(batches)
+        # 2.
+        log_starts = self._starts(gaps) if gaps else {}
+        # 3.
+        with _one_at_a_time:
+            effects = self._fold(records, log_starts)
+        # 4.
+        if effects:
+            with transaction_seconds.time():
+                self._writer.commit(effects)
+        return len(records), effects
 
     def _fold(self, records: Sequence[Received], log_starts: Mapping[str, int]) -> Effects:
         read_to_ms = dict(self.read_to_ms)

@@ -2,6 +2,7 @@
 
 Public API of Faust, but for one method: ``AIOKafkaConsumerThread._create_worker_consumer``, because no setting of
 Faust's makes its consumer read committed records only. tests/worker/test_faust_pins.py fails when Faust changes it.
+What aiokafka cannot read is in ``unreadable.py``.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from .settings import WorkerSettings
+from .unreadable import survive_unreadable_batches
 
 POLL_S = 0.25
 """A fetch that brings nothing returns after this. At Faust's 1 s it took that long to see that a log which ends in a
@@ -163,6 +165,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         Unless it writes transactions itself, Faust reads uncommitted records: an app's aborted events would be learned.
         Faust's own assignor is always used: it alone gives all sources of a partition to one worker.
         """
+        survive_unreadable_batches()
         conf = self.app.conf
         self._assignor = self.app.assignor
         return AIOKafkaConsumer(

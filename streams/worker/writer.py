@@ -21,16 +21,22 @@ _STEP_S = 5.0
 _FULL_QUEUE_S = 0.05
 """How long to let librdkafka send when its queue is full, before handing over the next record."""
 
-_FENCED = frozenset(
-    {
-        error_codes.FENCED,
-        KafkaError.INVALID_PRODUCER_EPOCH,
-        KafkaError.INVALID_PRODUCER_ID_MAPPING,
-    }
-)
+_FENCED = frozenset({error_codes.FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.INVALID_PRODUCER_ID_MAPPING})
+
+_FORGOTTEN = KafkaError.INVALID_PRODUCER_ID_MAPPING
+"""The coordinator knows this transactional id no more (``transactional.id.expiration.ms``, 7 days, without a write), or
+knows it as another producer's that began after it had forgotten ours."""
 
 _SEE_ABORT = frozenset({error_codes.STATE, error_codes.FATAL})
 """The producer is in an error state whose cause produce() does not say: aborting either repairs it or says it."""
+
+
+class Forgotten(Fenced):
+    """The broker has forgotten this producer, which wrote nothing for too long: only a new one can write.
+
+    Whether another worker has written since, the state must tell: restore it.
+    """
+
 
 Headers = list[tuple[str, str | bytes | None]]
 Record = tuple[str, bytes | None, bytes | None, Headers]
@@ -95,6 +101,7 @@ class PartitionWriter:
         4. Where the transaction failed but may be tried again: abort it, and go to 1 with the same effects.
 
         Raises:
+            Forgotten: Nothing was written for so long that the broker has forgotten who writes here.
             Fenced: Another worker has the partition.
             BrokerUnreachable: The transaction's time is up.
             KafkaException: Anything else, such as a record larger than the topic allows.
@@ -112,7 +119,7 @@ class PartitionWriter:
             except KafkaException as error:
                 kafka_error = _kafka_error(error)
                 if kafka_error.code() in _FENCED:
-                    raise Fenced(f"partition {self._partition}: {kafka_error.str()}") from error
+                    raise self._fenced(kafka_error) from error
                 if not kafka_error.txn_requires_abort() and kafka_error.code() not in _SEE_ABORT:
                     raise
                 # 4.
@@ -162,8 +169,12 @@ class PartitionWriter:
             self._until(self._producer.abort_transaction, deadline)
         except KafkaException as error:
             if _kafka_error(error).code() in _FENCED:
-                raise Fenced(f"partition {self._partition}: {error}") from error
+                raise self._fenced(_kafka_error(error)) from error
             raise
+
+    def _fenced(self, error: KafkaError) -> Fenced:
+        kind = Forgotten if error.code() == _FORGOTTEN else Fenced
+        return kind(f"partition {self._partition}: {error.str()}")
 
     def _until(self, call: Callable[[float], object], deadline: Deadline) -> None:
         while True:

@@ -10,6 +10,7 @@ from kafkas import unique_prefix, wait_for
 from oppertune.core.errors import TopicsInvalid
 from oppertune.streams.broker import TOPICS, BrokerSettings, check_topics, create_topics, topic_ids
 from oppertune.streams.broker.topic_admin import _new_topic
+from oppertune.streams.broker.topic_check import _differences
 from oppertune.streams.broker.topics import LARGE_BYTES
 
 pytestmark = pytest.mark.kafka
@@ -93,3 +94,11 @@ def test_with_three_copies_a_record_counts_when_two_have_it():
     assert one is not None
     assert three["min.insync.replicas"] == "2"
     assert "min.insync.replicas" not in one
+
+
+def test_a_topic_whose_compression_no_worker_can_undo_is_found():
+    for compression in ("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"):
+        assert _differences(BrokerSettings(), "metrics", {**TOPICS["metrics"], "compression.type": compression}) == []
+    [problem] = _differences(BrokerSettings(), "metrics", {**TOPICS["metrics"], "compression.type": "brotli"})
+    assert problem.what == "compression.type is brotli, which no worker can read"
+    assert "--entity-name oppertune.metrics --add-config compression.type=producer" in problem.remedy

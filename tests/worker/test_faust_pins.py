@@ -9,17 +9,22 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiokafka.consumer import fetcher
 from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
 
 from oppertune.streams.broker import BrokerSettings
-from oppertune.streams.worker import WorkerSettings, transport
+from oppertune.streams.worker import WorkerSettings, transport, unreadable
 from oppertune.streams.worker.app import create_app
 
 SETTINGS = WorkerSettings(BrokerSettings("127.0.0.1:1", "pins."))
 
 READ = "c2701bfc3e6f6cad95c2be36d6a255a86e2c57d18d36cc1082b5fb5c482d99d7"
 """sha256 of Faust's method as it was when ours was written after it."""
+
+
+UNPACKED = "94aa0da0dbec8d1bfcd1aacc64ac405c95c4918b55143e74dcf7f2dab785567f"
+"""sha256 of aiokafka's ``PartitionRecords`` as it was when the batches that it unpacks were made safe."""
 
 
 class NoOwnership:
@@ -34,6 +39,14 @@ def test_the_versions_are_those_that_were_read() -> None:
 def test_the_private_method_that_is_overridden_is_the_one_that_was_read() -> None:
     source = inspect.getsource(driver.AIOKafkaConsumerThread._create_worker_consumer)
     assert hashlib.sha256(source.encode()).hexdigest() == READ
+
+
+def test_what_unpacks_batches_is_what_was_read_and_is_replaced() -> None:
+    source = inspect.getsource(unreadable._PartitionRecords.__base__)
+    assert hashlib.sha256(source.encode()).hexdigest() == UNPACKED
+    assert "PartitionRecords(" in inspect.getsource(fetcher.Fetcher._proc_fetch_request)
+    unreadable.survive_unreadable_batches()
+    assert fetcher.PartitionRecords is unreadable._PartitionRecords
 
 
 def test_our_consumer_differs_from_fausts_only_where_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

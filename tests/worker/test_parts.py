@@ -134,11 +134,11 @@ class FakeEnds:
     committed_ends = ends
 
 
-def own(partition: FakePartition, writer_: Any = None, fenced: Any = None) -> Any:
+def own(partition: FakePartition, writer_: Any = None, fenced: Any = None, restore_: Any = None) -> Any:
     log_offsets: Any = FakeEnds()
     writes: Any = writer_ or FakeWriter()
     return partition_loop.PartitionLoop(
-        0, SETTINGS, partition, writes, log_offsets, on_fenced=fenced or (lambda _: None)
+        0, SETTINGS, partition, writes, log_offsets, restore=restore_, on_fenced=fenced or (lambda _: None)
     )
 
 
@@ -237,6 +237,58 @@ def test_a_fenced_partition_stops_folding_and_says_so() -> None:
         assert not one.alive
         await one.put(batch(1, 1))
         await one.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_partition_whose_writer_was_forgotten_is_restored_and_folds_the_same_again(ends: list[Ended]) -> None:
+    async def scenario() -> None:
+        first, again, new_writer = FakePartition(), FakePartition(), FakeWriter()
+        again.next |= {"metrics": 2, "commands": None}  # another worker has applied two of them meanwhile
+        one = own(first, FakeWriter(writer.Forgotten("forgotten")), restore_=lambda: (new_writer, again))
+        one.begin({"commands": 7})
+        await one.put(batch(0, 0, 1, 2))
+        await until(lambda: one.status.transactions)
+        assert [r.offset for r in first.folds[0][0]] == [0, 1, 2], "of which nothing is kept"
+        assert [r.offset for r in again.folds[0][0]] == [0, 1, 2], "a fold skips replays itself"
+        assert again.next["commands"] == 7
+        assert new_writer.commits == 1
+        assert one.alive
+        await one.close()
+
+    asyncio.run(scenario())
+    assert ends == []
+
+
+def test_a_partition_that_is_forgotten_and_not_ours_any_more_is_dropped() -> None:
+    async def scenario() -> None:
+        said: list[Fenced] = []
+
+        def moved_on() -> None:
+            raise Fenced("given to another")
+
+        one = own(FakePartition(), FakeWriter(writer.Forgotten("forgotten")), said.append, moved_on)
+        await one.put(batch(0, 0))
+        await until(lambda: said)
+        assert not one.alive
+        await one.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("rebalancing", "generation"), [(True, 1), (False, 2)])
+def test_nothing_is_taken_over_again_once_the_group_has_moved_on(
+    monkeypatch: pytest.MonkeyPatch, *, rebalancing: bool, generation: int
+) -> None:
+    async def scenario() -> None:
+        group = Group(monkeypatch, 0)
+        await group.ownership.reconcile()
+        assert group.ownership._restore_again(0)
+        group.app.rebalancing, group.app.consumer_generation_id = rebalancing, generation
+        with pytest.raises(Fenced):
+            group.ownership._restore_again(0)
+        assert group.restored == [0, 0]
+        await group.ownership.release()
 
     asyncio.run(scenario())
 
@@ -407,9 +459,14 @@ def test_a_writer_that_is_fenced_says_so_and_one_that_may_try_again_does(monkeyp
     errors.append(KafkaError(KafkaError.INVALID_TXN_STATE, "once more", False, False, True))
     one.commit(Effects(journal=[b"x"]))
     assert calls == ["begin", "produce", "abort", "begin", "produce", "commit"]
-    errors.append(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH, "a newer one"))
-    with pytest.raises(Fenced):
-        one.commit(Effects(journal=[b"x"]))
+    for code, kind in (
+        (KafkaError.INVALID_PRODUCER_EPOCH, Fenced),
+        (KafkaError.INVALID_PRODUCER_ID_MAPPING, writer.Forgotten),
+    ):
+        errors.append(KafkaError(code, "a newer one"))
+        with pytest.raises(Fenced) as raised:
+            one.commit(Effects(journal=[b"x"]))
+        assert raised.type is kind
 
 
 def test_after_a_generation_that_was_missed_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -244,6 +244,101 @@ def test_records_deleted_before_they_were_applied_are_counted_as_lost_and_it_goe
         assert ledger.open[0] == 10 + 10
 
 
+def appear(broker: BrokerSettings, name: str, compression: str, instances: int = 5) -> None:
+    """Say in one compressed batch that instances of a tuner are here."""
+    app = Producer(broker.producer() | {"compression.type": compression, "linger.ms": 200, "log_level": 2})
+    for n in range(instances):
+        event = {"v": 1, "id": f"{compression}-{n}", "tuner": name, "instance": f"{compression}-{n}", "ttl_s": 3600}
+        app.produce(
+            broker.topic("contexts"), key=name.encode(), value=orjson.dumps(event | {"context": {"x": "x" * 99}})
+        )
+    assert app.flush(10) == 0
+
+
+def test_batches_in_every_compression_are_applied_whoever_chose_it(real: BrokerSettings, worker: MakeWorker) -> None:
+    one = worker("a", real).start()
+    one.wait_ready()
+    codecs = ("gzip", "snappy", "lz4", "zstd")
+    with Fleet(real.bootstrap, real.prefix, tuners=1, min_samples=NEVER) as fleet:
+        fleet.start()
+        for codec in codecs:
+            appear(real, fleet.names[0], codec)
+        fleet.reward(3)
+        fleet.flush()
+
+        def present() -> bool:
+            states = [state for partition in settled(real).states.values() for state in partition.values() if state]
+            there = {name for state in states for name in state.get("presence", {})}
+            return {f"{codec}-{n}" for codec in codecs for n in range(5)} <= there
+
+        wait_for(present, "all instances to be there", 20)
+        assert_exactly_once(settled(real), 3)
+    assert not settled(real).lost["contexts"]
+    assert one.alive
+
+
+def test_a_batch_that_is_damaged_on_the_brokers_disk_is_lost_and_it_goes_on(
+    private_kafka: LocalKafka, worker: MakeWorker
+) -> None:
+    broker = BrokerSettings(bootstrap=private_kafka.bootstrap, prefix="damaged.")
+    create_topics(broker, partitions=1)
+    one = worker("a", broker).start()
+    one.wait_ready(1)
+    with Fleet(broker.bootstrap, broker.prefix, tuners=1, min_samples=NEVER) as fleet:
+        fleet.start()
+        name = fleet.names[0]
+        assert one.stop()[0] == 0
+        appear(broker, name, "lz4")
+        [log] = private_kafka.files("damaged.contexts-0/*.log")
+        with log.open("r+b") as file:
+            file.seek(-5, 2)
+            byte = file.read(1)
+            file.seek(-5, 2)
+            file.write(bytes([byte[0] ^ 0xFF]))
+        appear(broker, name, "zstd")
+        fleet.reward(2)
+        fleet.flush()
+        one.start()
+        one.wait_ready(1)
+        wait_for(lambda: settled(broker).lost["contexts"], "the loss to be counted", 20)
+        fleet.reward(2)
+        fleet.flush()
+        assert_exactly_once(settled(broker), 4)
+        assert settled(broker).lost["contexts"] == 5
+    assert "damaged.contexts-0: what is at offsets" in one.log
+    assert one.alive
+
+
+def test_partitions_that_were_idle_for_so_long_that_the_broker_forgot_who_writes_them_go_on(
+    private_kafka: LocalKafka, worker: MakeWorker
+) -> None:
+    private_kafka.kill()
+    private_kafka.properties = [
+        "transactional.id.expiration.ms=2000",
+        "transaction.remove.expired.transaction.cleanup.interval.ms=500",
+    ]
+    private_kafka.start()
+    broker = BrokerSettings(bootstrap=private_kafka.bootstrap, prefix="idle.")
+    create_topics(broker, partitions=2)
+    one = worker("a", broker).start()
+    one.wait_ready(2)
+
+    def forgotten() -> bool:
+        ids = read(broker.bootstrap, "__transaction_state", committed=False)
+        newest = {m.key(): m.value() for messages in ids.values() for m in messages}
+        return len(newest) == 2 and not any(newest.values())
+
+    wait_for(forgotten, "both transactional ids to expire", 30, every_s=0.2)
+    with Fleet(broker.bootstrap, broker.prefix, min_samples=NEVER) as fleet:
+        fleet.start()
+        fleet.reward(80)
+        fleet.flush()
+        assert_exactly_once(settled(broker), 80)
+    assert one.alive
+    assert len(re.findall("restoring it alone", one.log)) == 2
+    assert len(re.findall("generation", one.log)) == 1, "it stayed in the group"
+
+
 def test_a_missing_topic_ends_it_with_the_command_that_creates_topics(real: BrokerSettings, worker: MakeWorker) -> None:
     admin, topic = AdminClient({"bootstrap.servers": real.bootstrap}), f"{real.prefix}rounds"
     admin.delete_topics([topic])[topic].result(10)
