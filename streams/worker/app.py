@@ -38,6 +38,9 @@ def create_app(settings: WorkerSettings, ownership: Ownership) -> faust.App:
     keep_secrets()
     app = App(
         settings.group,
+        # Its settings are these. Else names such as WEB_PORT, which Kubernetes sets for a service `web`, APP_DEBUG or
+        # BROKER_URL would win over them.
+        env={},
         broker=faust_url(settings.broker),
         broker_credentials=faust_credentials(settings.broker),
         broker_client_id=settings.group,

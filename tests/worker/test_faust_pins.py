@@ -11,6 +11,7 @@ import pytest
 from faust.app.base import App
 from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
+from faust.types.settings import Settings
 
 from oppertune.streams.broker import BrokerSettings
 from oppertune.streams.worker import WorkerSettings, transport
@@ -84,3 +85,17 @@ def test_the_app_makes_no_folders() -> None:
 
     made = asyncio.run(start())
     assert not made.conf.datadir.exists()
+
+
+def test_the_environment_is_not_fausts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes sets WEB_PORT for a service ``web``; BROKER_URL and APP_DEBUG are of other programs."""
+    for name, setting in Settings.SETTINGS.items():
+        if setting.env_name is not None and name != "env_prefix":  # with that, others would be read
+            monkeypatch.setenv(setting.env_name, "tcp://10.0.0.1:80")
+
+    async def app() -> Any:
+        return create_app(SETTINGS, cast("Any", NoOwnership()))
+
+    made = asyncio.run(app())
+    assert [str(url) for url in made.conf.broker] == ["kafka://127.0.0.1:1"]
+    assert made.conf.id == "pins.worker"
