@@ -1,20 +1,10 @@
-"""Nobody waits for librdkafka to take a handle down.
-
-Destroying one waits for its threads, and those for what they are in: a look-up that no name server answers holds them
-for minutes.
-"""
+"""How a process ends that has used librdkafka: without waiting for it (see ``handles.py``)."""
 
 import atexit
 import contextlib
 import os
 import sys
-import threading
 from typing import NoReturn
-
-
-def let_go(handles: list[object]) -> None:
-    """Destroy handles in a thread of their own. The caller keeps no other reference: the last one would wait."""
-    threading.Thread(target=handles.clear, name="oppertune-let-go", daemon=True).start()
 
 
 def leave(code: int) -> NoReturn:

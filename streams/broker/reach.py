@@ -1,12 +1,11 @@
 """Is a broker there? Asked before anything else, so that the answer is a sentence and not a time-out."""
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 
 from ...core.deadline import Deadline
 from ...core.errors import BrokerUnreachable, InvalidArgument
 from . import error_codes
-from .leaving import let_go
+from .handles import AdminClient
 from .settings import BrokerSettings
 from .settings_sources import ENV_PREFIX
 
@@ -38,22 +37,17 @@ def require_broker(settings: BrokerSettings, *, timeout_s: float = 5.0) -> None:
     except KafkaException as error:
         raise InvalidArgument(f"a setting of the connection to Kafka is wrong: {error.args[0].str()}") from error
     deadline = Deadline(timeout_s)
-    try:
-        while True:
-            try:
-                admin.list_topics(timeout=max(deadline.remaining(_TRY_S), 0.01))
-            except KafkaException as error:
-                admin.poll(0)
-                if not deadline.passed and not any(map(refuses_us, errors)):
-                    continue
-                why, remedy = _explain(errors, settings, timeout_s)
-                raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap} ({why}). {remedy}") from error
-            else:
-                return
-    finally:
-        handles: list[object] = [admin]
-        del admin
-        let_go(handles)
+    while True:
+        try:
+            admin.list_topics(timeout=max(deadline.remaining(_TRY_S), 0.01))
+        except KafkaException as error:
+            admin.poll(0)
+            if not deadline.passed and not any(map(refuses_us, errors)):
+                continue
+            why, remedy = _explain(errors, settings, timeout_s)
+            raise BrokerUnreachable(f"no Kafka broker answers at {settings.bootstrap} ({why}). {remedy}") from error
+        else:
+            return
 
 
 def refuses_us(error: KafkaError) -> bool:

@@ -6,11 +6,12 @@ There is one reader to an end. Each record counts only when it is committed.
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from ...core.deadline import Deadline
 from ...core.errors import BrokerUnreachable
 from . import error_codes
+from .handles import Consumer
 from .settings import BrokerSettings
 
 HARMLESS = frozenset({error_codes.TRANSPORT, KafkaError.GROUP_AUTHORIZATION_FAILED})

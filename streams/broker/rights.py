@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AclOperation, AdminClient, ConsumerGroupDescription, TopicDescription
+from confluent_kafka.admin import AclOperation, ConsumerGroupDescription, TopicDescription
 
+from .handles import AdminClient
 from .settings import BrokerSettings
 from .topic_check import Problem
 

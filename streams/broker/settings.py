@@ -4,7 +4,7 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,7 @@ from pydantic import (
 
 from ...core.errors import InvalidArgument
 from ...schemas.sentences import sentence
+from .addresses import read_addresses
 from .settings_sources import ENV_CONFIG, ENV_PREFIX, SECRETS, from_environment, from_file, with_secrets
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ class BrokerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    bootstrap: str = Field(DEFAULT_BOOTSTRAP, description="addresses of brokers, `host:port,host:port`")
+    bootstrap: str = Field(
+        DEFAULT_BOOTSTRAP,
+        description="addresses of brokers, `host:port,host:port`, also with the protocol: `SSL://host:port`",
+    )
     prefix: str = Field(
         DEFAULT_PREFIX, description="put before every topic's name, the consumer group and the transactional ids"
     )
@@ -120,9 +124,29 @@ class BrokerSettings(BaseModel):
     @field_validator("bootstrap")
     @classmethod
     def _has_an_address(cls, bootstrap: str) -> str:
-        if not bootstrap.strip():
+        addresses = read_addresses(bootstrap)
+        if not addresses:
             raise ValueError("no broker is named: give --bootstrap host:port, or set OPPERTUNE_BOOTSTRAP")
-        return bootstrap
+        return ",".join(map(str, addresses))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _protocol_of_the_addresses(cls, given: dict[str, Any]) -> dict[str, Any]:
+        try:
+            named = {address.protocol for address in read_addresses(str(given.get("bootstrap", "")))} - {""}
+        except ValueError:
+            return given  # the field says so
+        if not named:
+            return given
+        named |= {given["security_protocol"]} if given.get("security_protocol") is not None else set()
+        if len(named) > 1:
+            raise ValueError(f"bootstrap and security_protocol name {' and '.join(sorted(named))}: name one")
+        if not named <= set(get_args(SecurityProtocol)):
+            raise ValueError(
+                f"bootstrap: before an address stands one of {', '.join(get_args(SecurityProtocol))}, or nothing,"
+                f" not {named.pop()}"
+            )
+        return given | {"security_protocol": named.pop()}
 
     @field_validator("prefix")
     @classmethod
@@ -143,7 +167,8 @@ class BrokerSettings(BaseModel):
     @field_validator("librdkafka")
     @classmethod
     def _has_no_field_of_its_own(cls, given: dict[str, str]) -> dict[str, str]:
-        fields = _FIELDS | {"sasl.mechanisms": "sasl_mechanism"}  # librdkafka takes both names
+        # librdkafka takes these names, too
+        fields = _FIELDS | {"sasl.mechanisms": "sasl_mechanism", "metadata.broker.list": "bootstrap"}
         for name in given.keys() & fields.keys():
             raise ValueError(f"give {fields[name]} instead of librdkafka's {name}, which would not reach Faust")
         return given

@@ -1,5 +1,8 @@
 """Where settings of the connection come from: a TOML file, the environment, files that hold secrets."""
 
+import logging
+import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,10 @@ from ...core.errors import InvalidArgument
 
 # Modules that most clients never need are imported where they are used: they would cost each of them 30 ms.
 # ruff: noqa: PLC0415
+
+_log = logging.getLogger(__name__)
+
+_SERVICE = re.compile(r"(tcp|udp|sctp)://")
 
 ENV_PREFIX = "OPPERTUNE_"
 ENV_CONFIG = "OPPERTUNE_CONFIG"
@@ -51,6 +58,27 @@ def from_environment(names: Iterable[str]) -> dict[str, Any]:
         return EnvSettingsSource(create_model("Environment", __base__=Environment, **kinds))()
     except SettingsError as error:
         raise InvalidArgument(f"{ENV_PREFIX}LIBRDKAFKA must be a JSON object of librdkafka's settings") from error
+
+
+def port_from_environment(name: str) -> int | None:
+    """A port that a variable gives, if it gives one.
+
+    In Kubernetes a service called like the variable has it hold its address, as in ``tcp://10.0.0.1:80``: that is for
+    others, and ignored.
+
+    Raises:
+        InvalidArgument: It gives something else.
+    """
+    given = os.environ.get(name, "").strip()
+    if _SERVICE.match(given):
+        service = name.removesuffix("_PORT").lower().replace("_", "-")
+        _log.warning("%s is ignored: Kubernetes puts the address of a service %s there", name, service)
+        return None
+    if not given:
+        return None
+    if not given.isdecimal() or not 1 <= int(given) <= 65535:
+        raise InvalidArgument(f"{name}: a port is a number from 1 to 65535, not {given!r}")
+    return int(given)
 
 
 def with_secrets(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
 from ...core.deadline import Deadline
 from ...core.errors import BrokerUnreachable, OppertuneError, TopicsInvalid
 from . import error_codes
+from .handles import AdminClient
 from .settings import BrokerSettings
 from .topics import TOPICS, create_command
 

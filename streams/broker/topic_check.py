@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from confluent_kafka.admin import AdminClient
-
+from .handles import AdminClient
 from .settings import BrokerSettings
 from .topic_admin import metadata_of, partitions_of, settings_of
 from .topics import TOPICS, create_command

@@ -30,21 +30,20 @@ _NEEDED_BY = {
 
 def run() -> NoReturn:
     """Run the command line, then end the process."""
-    code: int | str | None
     try:
         from .main import main  # noqa: PLC0415 - loads what may be missing
 
         main()
-        code = 0
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _NEEDED_BY:
             raise
         sys.stderr.write(f"error: {MissingExtra(*_NEEDED_BY[package])}\n")
-        code = _USAGE
+        leave(_USAGE)
     except SystemExit as ended:
-        code = ended.code
-    leave(code if isinstance(code, int) else int(code is not None))
+        # Here, where the error still holds the handles that it came by: nobody waits for them.
+        leave(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
+    leave(0)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 The path of an event: ``transport.py`` (what a fetch brought) → ``app.py`` (the agent) → ``partition_loop.py`` (fold,
 then one transaction) → ``writer.py`` (the transaction). The path of a partition: ``ownership.py`` (which partitions are
 ours) → ``restore.py`` (its state) → ``partition_loop.py``. Beside them: ``ticker.py`` (time without traffic),
-``watchdog.py``, ``checks.py`` (before joining), ``run.py`` (start to exit code). What is seen from outside:
-``status.py`` → ``health.py`` (its condition in a word) and ``metrics.py`` → ``pages.py`` (both over HTTP).
+``watchdog.py``, ``checks.py`` (before joining), ``stopping.py`` (signals), ``run.py`` (start to exit code). What is
+seen from outside: ``status.py`` → ``health.py`` (its condition in a word) and ``metrics.py`` → ``pages.py`` (both over
+HTTP).
 """
 
 if __name__ != "oppertune.streams.worker":

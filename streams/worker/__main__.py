@@ -6,9 +6,9 @@ Every field of :class:`WorkerSettings` is a flag: ``--session-timeout-s 8``.
 import argparse
 import dataclasses
 import logging
-import sys
 
 from ..broker import BrokerSettings
+from ..broker.leaving import leave
 from .run import run_worker
 from .settings import WorkerSettings
 
@@ -42,4 +42,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

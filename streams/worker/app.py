@@ -1,6 +1,6 @@
 """The Faust app: membership, assignment, fetching. What it fetches goes to the owned partitions, and no further."""
 
-from pathlib import Path
+import logging
 
 import faust
 
@@ -19,17 +19,28 @@ _REQUEST_TIMEOUT_S = 90.0
 members have joined, and one that is still restoring its partitions joins when it is done."""
 
 
-def create_app(settings: WorkerSettings, ownership: Ownership, directory: Path) -> faust.App:
+class App(faust.App):  # type: ignore[misc]
+    """Faust's, which needs no folder."""
+
+    logger = logging.getLogger("faust.app")  # else it would be this module's, and Faust says much
+
+    def _create_directories(self) -> None:
+        """Make none: they would be for tables on disk, and there may be no place to write at."""
+
+
+def create_app(settings: WorkerSettings, ownership: Ownership) -> faust.App:
     """A Faust app that consumes the three sources and gives whole fetches to the ownership.
 
     Args:
         settings: The worker's.
         ownership: Says where reading begins, and takes the batches.
-        directory: An existing folder; Faust makes empty folders in it.
     """
     keep_secrets()
-    app = faust.App(
+    app = App(
         settings.group,
+        # Its settings are these. Else names such as WEB_PORT, which Kubernetes sets for a service `web`, APP_DEBUG or
+        # BROKER_URL would win over them.
+        env={},
         broker=faust_url(settings.broker),
         broker_credentials=faust_credentials(settings.broker),
         broker_client_id=settings.group,
@@ -39,7 +50,6 @@ def create_app(settings: WorkerSettings, ownership: Ownership, directory: Path) 
             _REQUEST_TIMEOUT_S, settings.session_timeout_s, settings.restore_timeout_s + settings.transaction_timeout_s
         ),
         consumer_auto_offset_reset="earliest",
-        datadir=directory / "faust",
         processing_guarantee="at_least_once",
         store="memory://",
         # Faust's own assignor, which keeps the sources of a partition together, is used only with standbys, though

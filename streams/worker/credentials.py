@@ -28,7 +28,7 @@ no harm."""
 
 def faust_url(settings: BrokerSettings) -> str:
     """The addresses as Faust takes them."""
-    return ";".join(f"kafka://{address.strip()}" for address in settings.bootstrap.split(","))
+    return ";".join(f"kafka://{address}" for address in settings.bootstrap.split(","))
 
 
 def faust_credentials(settings: BrokerSettings) -> Credentials | None:

@@ -11,10 +11,11 @@ from concurrent.futures import Future
 from typing import Any
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import OffsetSpec
 
 from ...core.deadline import Deadline
 from ...core.errors import BrokerUnreachable
+from ..broker.handles import AdminClient
 from .settings import WorkerSettings
 
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]

@@ -4,19 +4,15 @@ import asyncio
 import contextlib
 import gc
 import logging
-import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from time import monotonic
-from typing import Any, NoReturn
+from typing import Any
 
 import faust
 from threadpoolctl import threadpool_limits
 
-from ...core.deadline import Deadline
 from ...core.errors import BrokerUnreachable, Refused, TopicsInvalid
 from ..processor import Partition
 from .app import create_app
@@ -28,6 +24,7 @@ from .ownership import Ownership, Restore
 from .pages import pages
 from .settings import WorkerSettings
 from .status import WorkerStatus
+from .stopping import StopSignals
 from .ticker import Ticker
 from .watchdog import Watchdog
 
@@ -71,11 +68,11 @@ def run_worker(
     """
     status = status or WorkerStatus()
     with contextlib.ExitStack() as stack:
+        signals = stack.enter_context(StopSignals(settings.stop_timeout_s))
         stack.enter_context(_readable_logs())
         # Learners' matrices are small. On a busy machine, or in a container with few of its machine's cores, numpy's
         # threads only wait for each other: a round of the surrogate took four times as long.
         stack.enter_context(threadpool_limits(1, user_api="blas"))
-        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="oppertune-worker-"))
         try:
             stack.enter_context(pages(settings, status))
             topics = _check(settings, status)
@@ -85,7 +82,7 @@ def run_worker(
         except BrokerUnreachable as error:
             log.error("%s", error)  # noqa: TRY400 - as above
             return ExitCode.UNAVAILABLE
-        asyncio.run(_work(settings, topics, status, restore, Path(directory)))
+        asyncio.run(_work(settings, topics, status, restore, signals))
         return ExitCode.STOPPED
 
 
@@ -99,35 +96,30 @@ def _check(settings: WorkerSettings, status: WorkerStatus) -> Topics:
             log.warning("waiting for a broker at %s", settings.broker.bootstrap)
             wait_s = _WARN_S
 
-    def end(*_: object) -> NoReturn:
-        raise SystemExit(ExitCode.STOPPED)
-
     status.enter("waiting_for_broker")
     threading.Thread(target=warn, name="oppertune-waiting", daemon=True).start()
-    # The kernel does not deliver to the first process of a container a signal for which it has no handler.
-    before = signal.signal(signal.SIGTERM, end)
     try:
         topics = check(settings)
     finally:
-        signal.signal(signal.SIGTERM, before)
         answered.set()
     status.total_partitions = topics.partitions
     status.answered = monotonic()
     return topics
 
 
-async def _work(settings: WorkerSettings, topics: Topics, status: WorkerStatus, restore: Restore, folder: Path) -> None:
+async def _work(
+    settings: WorkerSettings, topics: Topics, status: WorkerStatus, restore: Restore, signals: StopSignals
+) -> None:
     log_offsets = LogOffsets(settings)
     ownership = Ownership(settings, topics, log_offsets, status, restore)
-    app = create_app(settings, ownership, folder)
+    app = create_app(settings, ownership)
     ticker = Ticker(settings, ownership, log_offsets, status, app)
     watchdog = Watchdog(settings, status)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     # By default there would be six threads on two processors: all could wait for transactions, and no tick get through.
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="oppertune"))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    signals.then(lambda: loop.call_soon_threadsafe(stop.set))
     gc.set_threshold(*_GC_THRESHOLDS)
     status.enter("running")
     watchdog.start()
@@ -139,7 +131,7 @@ async def _work(settings: WorkerSettings, topics: Topics, status: WorkerStatus, 
     try:
         await _first_end(running, stop)
         status.enter("stopping")
-        await _leave(settings, app, ownership, running)
+        await _leave(app, ownership, running)
     finally:
         watchdog.leave()
 
@@ -165,17 +157,12 @@ async def _until_crashed(app: faust.App) -> None:
     raise RuntimeError(f"Faust crashed: {app.crash_reason!r}") from app.crash_reason
 
 
-async def _leave(settings: WorkerSettings, app: faust.App, ownership: Ownership, running: list[Any]) -> None:
-    """Leave the group and let transactions end. Nothing is lost where either fails, so both have a deadline."""
-    deadline = Deadline(settings.stop_timeout_s)
+async def _leave(app: faust.App, ownership: Ownership, running: list[Any]) -> None:
+    """Leave the group and let transactions end. Nothing is lost where either fails, or takes longer than there is."""
     log.info("stopping")
     for task in running:
         task.cancel()
-    stopping = asyncio.ensure_future(_stop(app, ownership))
-    done, _ = await asyncio.wait([stopping], timeout=deadline.remaining())
-    if not done:
-        end_process(f"not stopped within {settings.stop_timeout_s:.0f} s: leaving", ExitCode.STOPPED)
-    await asyncio.gather(*running, return_exceptions=True)
+    await asyncio.gather(_stop(app, ownership), *running, return_exceptions=True)
     log.info("stopped")
 
 

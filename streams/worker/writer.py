@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 
 from ...core.deadline import Deadline
 from ...core.errors import BrokerUnreachable, Fenced, Refused
 from ..broker import error_codes
+from ..broker.handles import Producer
 from ..broker.topics import LARGE_BYTES
 from ..processor import Effects
 from .settings import WorkerSettings

@@ -1,5 +1,6 @@
 """One place says how to reach the broker, and nothing that results hang on can be set otherwise."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,10 +8,15 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from faust.transport.drivers.aiokafka import server_list
+from yarl import URL
 
-from kafkas import free_port, wait_for
+from kafkas import ROOT, free_port, wait_for
 from oppertune.core.errors import InvalidArgument
 from oppertune.streams.broker import BrokerSettings
+from oppertune.streams.broker.settings import _NAMES
+from oppertune.streams.broker.settings_sources import port_from_environment
+from oppertune.streams.worker.credentials import faust_url
 
 
 def test_settings_come_from_the_environment(monkeypatch):
@@ -116,6 +122,10 @@ def test_settings_never_show_their_secrets():
         ({"ssl_ca": "/nowhere/ca.pem"}, r"ssl_ca \(OPPERTUNE_SSL_CA\): there is no file /nowhere/ca.pem"),
         ({"ssl_certificate": __file__}, "ssl_certificate and ssl_key go together"),
         ({"librdkafka": {"sasl.password": "hunter2"}}, "give sasl_password instead of librdkafka's sasl.password"),
+        (
+            {"librdkafka": {"metadata.broker.list": "a:1"}},
+            "give bootstrap instead of librdkafka's metadata.broker.list",
+        ),
         ({"partitions": 0}, r"partitions \(OPPERTUNE_PARTITIONS\)"),
     ],
 )
@@ -150,3 +160,92 @@ def test_the_package_needs_nothing_of_the_workers():
     code = f"import sys, oppertune.streams.broker; sys.exit(str({heavy} & sys.modules.keys() or ''))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert done.stderr.strip() == ""
+
+
+# -- addresses
+
+
+@pytest.mark.parametrize(
+    ("given", "bootstrap", "protocol"),
+    [
+        (" a:1 , b:2 ", "a:1,b:2", "PLAINTEXT"),
+        ("a:1,", "a:1", "PLAINTEXT"),
+        ("a:1,\n b:2\n", "a:1,b:2", "PLAINTEXT"),
+        ("PLAINTEXT://a:1", "a:1", "PLAINTEXT"),
+        ("ssl://a:1,SSL://b:2/", "a:1,b:2", "SSL"),
+        ("SSL://a:1,b:2", "a:1,b:2", "SSL"),
+        ("broker_1", "broker_1:9092", "PLAINTEXT"),
+        ("[::1]:9094,127.0.0.1:1", "[::1]:9094,127.0.0.1:1", "PLAINTEXT"),
+        ("[fe80::1%eth0]", "[fe80::1%eth0]:9092", "PLAINTEXT"),
+    ],
+)
+def test_addresses_are_read_once_for_both_libraries(given, bootstrap, protocol):
+    settings = BrokerSettings(given)
+    assert (settings.bootstrap, settings.protocol) == (bootstrap, protocol)
+    assert settings.confluent()["bootstrap.servers"] == bootstrap
+    assert ",".join(server_list([URL(url) for url in faust_url(settings).split(";")], 1)) == bootstrap
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (" , ", "no broker is named"),
+        ("a:1;b:2", "'a:1;b:2' is no address: write host:port"),
+        ("a:1 b:2", "is no address"),
+        ("a:http", "is no address"),
+        ("::1:9092", r"is no address: write host:port, or \[::1\]:port"),
+        ("a:0", "a port is from 1 to 65535"),
+        ("a:65536", "a port is from 1 to 65535"),
+        ("kafka://a:1", "one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL, or nothing, not KAFKA"),
+        ("tcp://10.0.0.1:9092", "not TCP"),
+        ("SSL://a:1,PLAINTEXT://b:1", "name PLAINTEXT and SSL: name one"),
+        ("SASL_SSL://a:1", "security_protocol SASL_SSL needs a sasl_mechanism"),
+    ],
+)
+def test_what_is_no_address_is_said_before_a_library_sees_it(given, said):
+    with pytest.raises(InvalidArgument, match=said):
+        BrokerSettings(given)
+
+
+def test_an_address_and_the_protocol_beside_it_agree():
+    assert BrokerSettings("SSL://a:1", security_protocol="SSL") == BrokerSettings("a:1", security_protocol="SSL")
+    assert BrokerSettings("SASL_SSL://a:1", **LOGIN).protocol == "SASL_SSL"
+    with pytest.raises(InvalidArgument, match="name PLAINTEXT and SSL: name one"):
+        BrokerSettings("SSL://a:1", security_protocol="PLAINTEXT")
+
+
+def test_a_login_in_an_address_is_refused_and_not_shown():
+    with pytest.raises(InvalidArgument, match="holds no login") as refused:
+        BrokerSettings("shop:hunter2@a:1")
+    assert "hunter2" not in str(refused.value)
+
+
+# -- what others put into the environment
+
+SERVICE = re.compile(r"OPPERTUNE_(?:\w+_)?(?:PORT|PORT_\d+_\w+|SERVICE_\w+)")
+"""Variables that Kubernetes gives every pod, for services whose names begin with oppertune-."""
+
+
+@pytest.mark.parametrize(
+    ("given", "port"), [(None, None), ("", None), ("8080", 8080), (" 8080\n", 8080), ("tcp://10.0.0.1:8080", None)]
+)
+def test_a_port_is_a_number_and_a_services_address_is_for_others(given, port, monkeypatch, caplog):
+    monkeypatch.delenv("OPPERTUNE_HEALTH_PORT", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OPPERTUNE_HEALTH_PORT", given)
+    assert port_from_environment("OPPERTUNE_HEALTH_PORT") == port
+    assert ("a service oppertune-health" in caplog.text) == (given is not None and "://" in given)
+
+
+@pytest.mark.parametrize("given", ["0", "65536", "-1", "80 80", "http", "http://a:1"])
+def test_what_is_no_port_is_refused(given, monkeypatch):
+    monkeypatch.setenv("OPPERTUNE_HEALTH_PORT", given)
+    with pytest.raises(InvalidArgument, match="OPPERTUNE_HEALTH_PORT: a port is a number"):
+        port_from_environment("OPPERTUNE_HEALTH_PORT")
+
+
+def test_no_other_variable_that_is_read_can_be_a_services():
+    read = {f"OPPERTUNE_{name.upper()}" for name in _NAMES}
+    for path in (ROOT / "streams").rglob("*.py"):
+        read |= set(re.findall(r"\bOPPERTUNE_[A-Z][A-Z_]*[A-Z]\b", path.read_text()))
+    assert {name for name in read if SERVICE.fullmatch(name)} == {"OPPERTUNE_HEALTH_PORT"}

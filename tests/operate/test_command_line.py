@@ -478,6 +478,16 @@ class TestWorker:
         assert f"no Kafka broker answers at {where}" in caplog.text
         assert "--bootstrap" in caplog.text
 
+    def test_a_service_of_kubernetes_does_not_end_it(self, call, monkeypatch, caplog):
+        monkeypatch.setattr(worker_package, "WorkerSettings", partial(WorkerSettings, start_timeout_s=0.5))
+        monkeypatch.setenv("OPPERTUNE_HEALTH_PORT", "tcp://10.0.0.1:8080")
+        assert call("worker", "-b", f"127.0.0.1:{free_port()}").code == 69
+        assert "OPPERTUNE_HEALTH_PORT is ignored" in caplog.text
+        monkeypatch.setenv("OPPERTUNE_HEALTH_PORT", "http")
+        told = call("worker", "-b", "127.0.0.1:1")
+        assert told.code == ExitCode.USAGE
+        assert "a port is a number from 1 to 65535, not 'http'" in told.err
+
     @pytest.mark.kafka
     def test_without_topics_it_ends_naming_the_command_that_makes_them(self, call, caplog, kafka):
         prefix = unique_prefix()

@@ -4,14 +4,15 @@ import asyncio
 import hashlib
 import inspect
 from importlib.metadata import version
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from aiokafka.consumer import fetcher
+from faust.app.base import App
 from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
+from faust.types.settings import Settings
 
 from oppertune.streams.broker import BrokerSettings
 from oppertune.streams.worker import WorkerSettings, transport, unreadable
@@ -49,12 +50,12 @@ def test_what_unpacks_batches_is_what_was_read_and_is_replaced() -> None:
     assert fetcher.PartitionRecords is unreadable._PartitionRecords
 
 
-def test_our_consumer_differs_from_fausts_only_where_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_consumer_differs_from_fausts_only_where_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver.aiokafka, "AIOKafkaConsumer", lambda **given: given)
     monkeypatch.setattr(transport, "AIOKafkaConsumer", lambda **given: given)
 
     async def arguments() -> tuple[dict[str, Any], dict[str, Any]]:
-        app = create_app(SETTINGS, cast("Any", NoOwnership()), tmp_path)
+        app = create_app(SETTINGS, cast("Any", NoOwnership()))
         thread: Any = SimpleNamespace(app=app, consumer=SimpleNamespace(in_transaction=False))
         fausts = driver.AIOKafkaConsumerThread._create_worker_consumer(thread, app.transport)
         return fausts, transport.ConsumerThread._create_worker_consumer(thread, app.transport)
@@ -74,9 +75,9 @@ def test_the_hooks_are_where_faust_calls_them() -> None:
         assert callable(getattr(driver.Consumer, name))
 
 
-def test_the_app_commits_nothing_to_its_group_and_keeps_the_sources_together(tmp_path: Path) -> None:
+def test_the_app_commits_nothing_to_its_group_and_keeps_the_sources_together() -> None:
     async def app() -> Any:
-        return create_app(SETTINGS, cast("Any", NoOwnership()), tmp_path)
+        return create_app(SETTINGS, cast("Any", NoOwnership()))
 
     made = asyncio.run(app())
     (agent,) = made.agents.values()
@@ -85,3 +86,29 @@ def test_the_app_commits_nothing_to_its_group_and_keeps_the_sources_together(tmp
     assert made.conf.id == "pins.worker"
     assert not made.conf.web_enabled
     assert not made.conf.topic_allow_declare
+
+
+def test_the_app_makes_no_folders() -> None:
+    assert "self._create_directories()" in inspect.getsource(App.on_first_start)
+
+    async def start() -> Any:
+        app = create_app(SETTINGS, cast("Any", NoOwnership()))
+        await app.on_first_start()
+        return app
+
+    made = asyncio.run(start())
+    assert not made.conf.datadir.exists()
+
+
+def test_the_environment_is_not_fausts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes sets WEB_PORT for a service ``web``; BROKER_URL and APP_DEBUG are of other programs."""
+    for name, setting in Settings.SETTINGS.items():
+        if setting.env_name is not None and name != "env_prefix":  # with that, others would be read
+            monkeypatch.setenv(setting.env_name, "tcp://10.0.0.1:80")
+
+    async def app() -> Any:
+        return create_app(SETTINGS, cast("Any", NoOwnership()))
+
+    made = asyncio.run(app())
+    assert [str(url) for url in made.conf.broker] == ["kafka://127.0.0.1:1"]
+    assert made.conf.id == "pins.worker"

@@ -47,3 +47,9 @@ def test_a_broker_that_does_not_answer_ends_it_with_its_own_code(worker: MakeWor
     one = worker("a", BrokerSettings("127.0.0.1:1", "nowhere."), start_timeout_s=1.0).start()
     assert one.wait_exit() == 69
     assert "no Kafka broker answers at 127.0.0.1:1" in one.log
+
+
+def test_a_worker_needs_no_folder_to_write_in(embedded: BrokerSettings, worker: MakeWorker) -> None:
+    one = worker("a", embedded).start(HERE / "folderless_worker.py")
+    one.wait_ready()
+    assert one.stop()[0] == 0

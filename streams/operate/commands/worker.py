@@ -9,9 +9,12 @@ from rich.logging import RichHandler
 from rich.text import Text
 
 from ...broker import BrokerSettings
+from ...broker.settings_sources import port_from_environment
 from ..console import LogFormatter, err
 from ..times import when
 from .connection import connected
+
+_ENV_HEALTH_PORT = "OPPERTUNE_HEALTH_PORT"
 
 
 class LogLevel(StrEnum):
@@ -35,8 +38,7 @@ def worker(
         typer.Option(
             min=1,
             max=65535,
-            envvar="OPPERTUNE_HEALTH_PORT",
-            help="serve /livez, /readyz and /metrics here; else nowhere",
+            help=f"serve /livez, /readyz and /metrics here; else at {_ENV_HEALTH_PORT}, else nowhere",
         ),
     ] = None,
     health_host: Annotated[
@@ -62,4 +64,5 @@ def worker(
     if log_level is not LogLevel.DEBUG:
         for noisy in ("faust", "mode", "aiokafka", "kafka", "oppertune.kafka"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
-    raise typer.Exit(run_worker(WorkerSettings(broker=settings, health_port=health_port, health_host=health_host)))
+    port = health_port or port_from_environment(_ENV_HEALTH_PORT)
+    raise typer.Exit(run_worker(WorkerSettings(broker=settings, health_port=port, health_host=health_host)))

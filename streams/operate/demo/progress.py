@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ....schemas.records import RoundRecord
 from ...broker import BrokerSettings
+from ...broker.handles import Consumer
 from ..reporting.picture import RoundPoint
 from .spec import METRIC
 

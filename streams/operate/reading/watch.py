@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from threading import Event as Stop
 from time import time_ns
 
-from confluent_kafka import Consumer, KafkaException, Message
+from confluent_kafka import KafkaException, Message
 from pydantic import ValidationError
 
 from ....core.deadline import Deadline
@@ -14,6 +14,7 @@ from ....schemas.configs import ConfigRecord
 from ....schemas.keys import partition_of, tuner_of
 from ....schemas.records import RoundRecord
 from ...broker import BrokerSettings, partition_count
+from ...broker.handles import Consumer
 from ...broker.reading import raise_unless_it_passes, start_of_last, text
 from ..outputs import WatchEvent
 from .dead_letters import dead_letter

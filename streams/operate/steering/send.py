@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 from pydantic import ValidationError
 
 from ....core.deadline import Deadline
@@ -15,6 +15,7 @@ from ....schemas.events import Command
 from ....schemas.keys import partition_of
 from ....schemas.state import TunerState
 from ...broker import BrokerSettings, partition_count
+from ...broker.handles import Consumer, Producer
 from ...broker.reading import start_of_last, text
 from ..exit_codes import ExitCode
 from ..reading.dead_letters import dead_letter
