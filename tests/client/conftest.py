@@ -178,3 +178,13 @@ def renew(topics: Topics, client: TunerClient) -> None:
 
 def until_values(client: TunerClient, **values: Any) -> None:
     wait_for(lambda: dict(client.values) | values == dict(client.values), f"values {values}, not {client.values}")
+
+
+def until_renewed(topics: Topics, client: TunerClient, **values: Any) -> None:
+    """Renew what was published until a client runs it, however often it connects anew meanwhile."""
+
+    def runs() -> bool:
+        topics.renew()
+        return dict(client.values) | values == dict(client.values)
+
+    wait_for(runs, f"values {values}")

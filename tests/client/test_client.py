@@ -13,7 +13,7 @@ from oppertune.core.errors import InvalidArgument, InvalidContext
 from oppertune.schemas.keys import values_hash
 from oppertune.streams.client import Source, Status, TunerClient
 
-from .conftest import PARAMETERS, TUNER, arm, renew, until_values
+from .conftest import PARAMETERS, TUNER, arm, renew, until_renewed, until_values
 from .test_config_follower import FEATURES, scope_of
 
 
@@ -572,7 +572,7 @@ def test_a_turn_that_fails_does_not_end_the_client(topics, make, monkeypatch, ca
 
     monkeypatch.setattr(client._agent.recorder, "gather", fail)
     topics.publish(arm(42))
-    wait_for(lambda: topics.renew() or client["pool"] == 42, "what came meanwhile, renewed")
+    until_renewed(topics, client, pool=42)
     wait_for(lambda: "a turn of the client failed" in caplog.text, "the log")
     wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
     assert [r.levelno for r in caplog.records if "turn" in r.message] == [logging.ERROR]

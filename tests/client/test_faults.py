@@ -16,7 +16,7 @@ from oppertune.streams.client import connection as module
 from oppertune.streams.client.connection import Connection
 from oppertune.streams.client.event_builder import Event
 
-from .conftest import TUNER, Topics, arm, renew, until_values
+from .conftest import TUNER, Topics, arm, renew, until_renewed, until_values
 
 pytestmark = pytest.mark.spread
 
@@ -92,7 +92,7 @@ def test_a_broker_that_goes_and_comes_back_shows_and_clears_by_itself(topics, ma
     assert client["pool"] == 20
     topics.publish(arm(43, round_=2), version=2)
     door.open()
-    wait_for(lambda: topics.renew() or client["pool"] == 43, "what came meanwhile, renewed")
+    until_renewed(topics, client, pool=43)
     wait_for(lambda: topics.running("candidate-2"), "the next request to be announced")
     wait_for(lambda: client.problems == (), "the problem to be over")
     assert (client.status, client.dropped) == (Status.READY, 0)
@@ -198,7 +198,7 @@ def test_after_a_pause_of_the_broker_everything_arrives_once(private_kafka, make
     wait_for(lambda: arrived() == sent, "every measurement, once", 30)
     assert client.dropped == 0
     topics.publish(arm(43, round_=2), version=2)
-    wait_for(lambda: topics.renew() or client["pool"] == 43, "the next arm")
+    until_renewed(topics, client, pool=43)
     wait_for(lambda: client.problems == (), "the problem to be over")
     topics.close()
 
@@ -233,7 +233,7 @@ def test_topics_that_were_deleted_and_made_again_are_found(real, make):
     create_topics(real, partitions=4)
     topics = Topics(real)
     topics.publish(arm(42), incarnation=2)
-    wait_for(lambda: topics.renew() or client["pool"] == 42, "the new topic's record, renewed")
+    until_renewed(topics, client, pool=42)
     wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
     topics.close()
 

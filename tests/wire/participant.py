@@ -31,7 +31,7 @@ class Participant:
         for message in self.consumer.consume(100, wait_s):
             if message.error() is None and message.key().decode().partition("/")[0] == self.tuner:
                 record = json.loads(message.value()) if message.value() is not None else None
-                live = message.offset() >= self.ends[message.partition()]  # else it may be of any age
+                live = message.offset() not in range(self.ends[message.partition()])  # else it may be of any age
                 leased_until = time.monotonic() + record["lease_s"] if record and live else 0.0
                 self.records[message.key().decode()] = (record, leased_until)
         arm = self.arm()
