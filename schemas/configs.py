@@ -60,8 +60,8 @@ class ConfigRecord(Record):
     """The newest answer for a scope: what to run, how to choose an arm, and for how long to trust an exploring one.
 
     A unit whose hash with ``salt`` falls in no arm's share runs the incumbent, as does every unit once ``lease_s`` has
-    passed without a newer record. The record keyed by the bare tuner name is there for every tuner: it tells an app
-    which ``features`` of its context name its scope.
+    passed without a newer record, and until one comes to an app that has just begun to read. The record keyed by the
+    bare tuner name is there for every tuner: it tells an app which ``features`` of its context name its scope.
     """
 
     topic: ClassVar[str] = "configs"

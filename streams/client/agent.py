@@ -13,7 +13,7 @@ from ...core.deadline import Deadline
 from ...schemas.configs import ConfigRecord
 from .active_request import ActiveRequest
 from .config_follower import ConfigFollower, ContextData, FollowedRecord
-from .connection import Connection
+from .connection import ConfigMessage, Connection
 from .event_builder import EventBuilder
 from .incumbent_store import IncumbentStore
 from .offer import Offer, offer_of
@@ -21,7 +21,9 @@ from .parameters import Parameters
 from .real_threads import real_sleep, start_thread, wait_until
 from .recorder import Recorder
 from .serving import Serving
+from .skew import Skew
 from .snapshot import Snapshot
+from .status import Status
 from .values_in_effect import ValuesInEffect
 from .view import CurrentView, View, view_of, without_restart
 
@@ -94,6 +96,8 @@ class Agent:
         self._announce = True
         self._presence_due = 0.0
         self._record: ConfigRecord | None = None
+        self._waits_s = 0.0
+        self._skew = Skew()
         self._requests = {request.terms.key: request for request in current.view.requests}
         self._keep_due = False
         self._promised: ActiveRequest | None = None  # the app itself said that it runs it
@@ -164,7 +168,13 @@ class Agent:
         """What is wrong now, one sentence each."""
         nothing = self.connection.caught_up and self._record is None
         absent = f"tuner {self.events.tuner} has no config record: apply its spec" if nothing else ""
-        several = (self.in_effect.problem, self.connection.problem, absent)
+        waits = (
+            "what was tried before this client listened is not run until a worker renews it, the incumbent is: within"
+            f" {self._waits_s:g} s where a worker lives"
+            if self._waits_s and self._current.view.status is Status.STALE
+            else ""
+        )
+        several = (self.in_effect.problem, self.connection.problem, absent, waits, self._skew.problem)
         unreadable = tuple(self.follower.unreadable.copy().values())
         refused = self.recorder.refusals.problems
         return self._current.view.problems + tuple(filter(None, several)) + unreadable + refused
@@ -206,10 +216,8 @@ class Agent:
         else:
             self._pause(TURN_S)
             messages = []
-        now, wall_ms = monotonic(), time() * 1000
         for message in messages:
-            age_s = (wall_ms - message.timestamp_ms) / 1000 if message.timestamp_ms > 0 else 0.0
-            self.follower.take(message.key, message.value, age_s, now)
+            self._take(message)
         self._adopt()
         self._gather()
         for request in self.recorder.due():
@@ -217,6 +225,14 @@ class Agent:
         self._be_present()
         self.connection.serve()
         self._keep()
+
+    def _take(self, message: ConfigMessage) -> None:
+        self.follower.take(message.key, message.value, monotonic(), live=message.live)
+        if message.live and message.timestamp_ms > 0:
+            before = self._skew.problem
+            self._skew.note(time(), message.timestamp_ms)
+            if self._skew.problem and not before:
+                _log.warning("tuner %s: %s", self.events.tuner, self._skew.problem)
 
     def _adopt(self) -> None:
         """Follow what the records say now, if that changed, or if the app can take what waits."""
@@ -236,7 +252,7 @@ class Agent:
         restart = followed.record.restart if followed.record is not None else before.restart
         view = without_restart(view, view if restarts else before, restart)
         self._requests = {request.terms.key: request for request in view.requests}
-        self._mark, self._record = followed.mark, followed.record
+        self._mark, self._record, self._waits_s = followed.mark, followed.record, followed.waits_s
         self._current.swap(view)
         over = [request for key, request in earlier.items() if key not in self._requests]
         for request in over:
@@ -284,6 +300,8 @@ class Agent:
         promised = self._promised is not None and self._promised.ended is None
         if not (promised or self._serving.takes_part(now, SILENT_HEARTBEATS * heartbeat_s)):
             self._leave()
+        elif not (self._here or self.connection.caught_up):
+            return  # a round that opens for us must come while we listen
         elif self._announce or not self._here or now >= self._presence_due:
             self._announce = False
             self._presence_due = now + heartbeat_s

@@ -194,8 +194,11 @@ class TunerClient:
     ) -> None:
         self.close()
 
-    def wait_ready(self, timeout_s: float = 10.0) -> bool:
+    def wait_ready(self, timeout_s: float = 15.0) -> bool:
         """Wait until the newest config record is followed.
+
+        What was tried before the client listened is run after its first renewal, a third of a lease later (10 s by
+        default): until then the incumbent is, and the client is ``STALE``.
 
         Args:
             timeout_s: How long to wait.

@@ -1,5 +1,6 @@
 """The config records of one tuner as they come, and what they say at a moment: no Kafka, no clock of its own."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -20,21 +21,30 @@ class UnreadRecord:
 
     Attributes:
         value: The record's bytes.
-        age_s: How old it was then: the app's clock less the record's timestamp, in seconds.
+        live: It was written while the client listened, and not before.
         now: When it came, by the monotonic clock.
     """
 
     value: bytes
-    age_s: float
+    live: bool
     now: float
 
 
 @dataclass(frozen=True, slots=True)
 class LeasedRecord:
-    """The newest record of a scope, and until when (by the monotonic clock) its arms may be run."""
+    """The newest record of a scope, and until when (by the monotonic clock) its arms may be run.
+
+    A lease runs from the arrival of a record that was written while the client listened. One that was there before may
+    be of any age: it gives none, and its arms wait for a renewal. So an app that an arm kills at its start does not
+    meet the same arm again and again where no worker lives.
+    """
 
     record: ConfigRecord
-    trusted_until: float
+    trusted_until: float = -math.inf
+
+    def renewed_by(self, record: ConfigRecord) -> bool:
+        """Whether a record says the same, perhaps later."""
+        return (self.record.incarnation, self.record.version) == (record.incarnation, record.version)
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -50,7 +60,8 @@ class FollowedRecord:
         kind: There is a record to follow; the tuner was deleted; or nothing is known of it.
         record: The record to follow.
         arms: Whether its arms are this app's to run: they are its scope's, and their lease holds.
-        lapsed: Their lease is over.
+        lapsed: They have no lease: it is over, or they wait for their first renewal.
+        waits_s: They wait for their first renewal, which comes within so many seconds where a worker lives; else 0.
         problem: Why the app's own scope has no record; empty where that is as it should be.
     """
 
@@ -58,6 +69,7 @@ class FollowedRecord:
     record: ConfigRecord | None = None
     arms: bool = False
     lapsed: bool = False
+    waits_s: float = 0.0
     problem: str = ""
 
     @property
@@ -95,20 +107,19 @@ class ConfigFollower:
         other._unread, other._newest = dict(self._unread), dict(self._newest)
         return other
 
-    def take(self, key: str, value: bytes | None, age_s: float, now: float) -> None:
+    def take(self, key: str, value: bytes | None, now: float, *, live: bool) -> None:
         """Take in a message of ``configs``; those of other tuners are ignored.
 
         Args:
             key: The message's key.
             value: The record; ``None`` where it was deleted.
-            age_s: How old it is by the app's clock, in seconds. Below zero counts as zero: a clock that is behind the
-                broker's must not lengthen a lease.
             now: The monotonic clock.
+            live: It was written while the client listened, and not before.
         """
         if key != self.tuner and not key.startswith(f"{self.tuner}/"):
             return
         if value is not None:
-            self._unread[key] = UnreadRecord(value, max(age_s, 0.0), now)
+            self._unread[key] = UnreadRecord(value, live, now)
         else:
             self._unread.pop(key, None)
             self._newest.pop(key, None)
@@ -129,7 +140,8 @@ class ConfigFollower:
         if leased is None or leased.record.incarnation < own.record.incarnation:
             return FollowedRecord("record", own.record)
         lapsed = bool(leased.record.arms) and now >= leased.trusted_until
-        return FollowedRecord("record", leased.record, arms=not lapsed, lapsed=lapsed)
+        waits_s = leased.record.lease_s / 3 if lapsed and leased.trusted_until == -math.inf else 0.0
+        return FollowedRecord("record", leased.record, arms=not lapsed, lapsed=lapsed, waits_s=waits_s)
 
     def known(self) -> list[ConfigRecord]:
         """Every record that was read so far."""
@@ -146,7 +158,12 @@ class ConfigFollower:
             self.unreadable[key] = f"config record {key!r} cannot be read: {explain(error)}"
             return newest
         self.unreadable.pop(key, None)
-        came = LeasedRecord(record, unread.now + record.lease_s - unread.age_s)
+        if unread.live:
+            came = LeasedRecord(record, unread.now + record.lease_s)
+        elif newest is not None and newest.renewed_by(record):
+            came = LeasedRecord(record, newest.trusted_until)  # it is read anew, or was renewed meanwhile
+        else:
+            came = LeasedRecord(record)
         if record.tuner != self.tuner or scope_key(record.tuner, record.scope) != key:
             self.unreadable[key] = f"config record {key!r} is of tuner {record.tuner!r}, scope {record.scope!r}"
         elif newest is None or came.order >= newest.order:

@@ -54,11 +54,19 @@ _TOPICS = ("configs", "contexts", "metrics")
 
 @dataclass(frozen=True, slots=True)
 class ConfigMessage:
-    """A message of ``configs``: its key, its value (none: deleted), and its timestamp in milliseconds (-1: none)."""
+    """A message of ``configs``.
+
+    Attributes:
+        key: Its key.
+        value: Its value; ``None``: deleted.
+        timestamp_ms: Its timestamp in milliseconds; not above 0 where it has none.
+        live: It was written while this client listened, and not before.
+    """
 
     key: str
     value: bytes | None
     timestamp_ms: int
+    live: bool
 
 
 class Connection:
@@ -185,7 +193,8 @@ class Connection:
         key, value = message.key(), message.value()
         if not isinstance(key, bytes) or tuner_of(name := key.decode(errors="replace")) != self._tuner:
             return None
-        return ConfigMessage(name, value if isinstance(value, bytes) else None, message.timestamp()[1])
+        written_ms = message.timestamp()[1]
+        return ConfigMessage(name, value if isinstance(value, bytes) else None, written_ms, live=self.caught_up)
 
     # -- events
 
@@ -291,6 +300,7 @@ class Connection:
         producer, self._producer = self._producer, None
         consumer, self._consumer = self._consumer, None
         self._partition = None
+        self.caught_up = False
         if producer is not None:
             producer.purge()
             producer.poll(0)

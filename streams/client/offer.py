@@ -66,8 +66,10 @@ def offer_of(followed: FollowedRecord, parameters: Parameters) -> Offer:
         return plain_offer(Status.DEFAULT, Source.DECLARED, parameters, parameters.declared)
     incumbent = resolve_each(parameters, record.incumbent.values)
     problems = [followed.problem] if followed.problem else []
-    problems += [f"incumbent: {p}" for p in incumbent.problems]
     known = record.status in STATUSES
+    if known and followed.lapsed and not followed.waits_s:
+        problems.append(f"no worker renewed what is tried for {record.lease_s:g} s: the incumbent is run")
+    problems += [f"incumbent: {p}" for p in incumbent.problems]
     if not known:
         problems.append(_unknown(f"the tuner's status {record.status!r}"))
     arms = []

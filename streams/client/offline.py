@@ -136,7 +136,7 @@ class OfflineClient:
     ) -> None:
         self.close()
 
-    def wait_ready(self, timeout_s: float = 10.0) -> bool:  # noqa: ARG002 - as TunerClient's
+    def wait_ready(self, timeout_s: float = 15.0) -> bool:  # noqa: ARG002 - as TunerClient's
         """It always is."""
         return True
 

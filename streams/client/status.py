@@ -9,7 +9,7 @@ class Status(StrEnum):
     READY = "READY"
     """They follow the newest config record, but for what needs a restart of the app."""
     STALE = "STALE"
-    """They are the last known good ones: no worker renewed what was tried, or Kafka was not reached yet."""
+    """They are the last known good ones: no worker renewed what was tried, or not yet, or Kafka was not reached yet."""
     DEFAULT = "DEFAULT"
     """They are those that the app was shipped with."""
 

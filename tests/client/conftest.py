@@ -67,12 +67,21 @@ class Topics:
         self.settings = settings
         self.contexts: list[ContextEvent] = []
         self.metrics: list[MetricEvent] = []
+        self._published: dict[str, dict[str, Any]] = {}
         self._producer = Producer(settings.producer())
         self._consumer: Consumer | None = None
         self._partitions = 4
 
     def publish(self, *arms: dict[str, Any], key: str = TUNER, age_s: float = 0.0, **more: Any) -> None:
-        self.publish_raw(orjson.dumps(record(*arms, **more)), key=key, age_s=age_s)
+        it = record(*arms, **more)
+        self.publish_raw(orjson.dumps(it), key=key, age_s=age_s)
+        self._published[key] = it
+
+    def renew(self) -> None:
+        """Publish the newest records once more, as a worker does at a third of a lease."""
+        for key, it in self._published.items():
+            it["published_ms"] += 1
+            self.publish_raw(orjson.dumps(it), key=key)
 
     def publish_raw(self, value: bytes | None, *, key: str = TUNER, age_s: float = 0.0) -> None:
         self._producer.produce(
@@ -140,19 +149,42 @@ MakeClient = Callable[..., TunerClient]
 
 @pytest.fixture
 def make(topics: Topics, tmp_path: Path) -> Iterator[MakeClient]:
-    """Makes clients and starts them; they are closed at the end, and none may be slow about it."""
+    """Makes clients and starts them; they are closed at the end, and none may be slow about it.
+
+    Where they can listen, they do when they are handed over, and what was published before is renewed.
+    """
     made: list[TunerClient] = []
 
-    def make(*, start: bool = True, **more: Any) -> TunerClient:
+    def make(*, start: bool = True, listens: bool = True, **more: Any) -> TunerClient:
         given = {"settings": topics.settings, "state_dir": tmp_path / "state", "instance": "a", **more}
         client = TunerClient(TUNER, given.pop("parameters", PARAMETERS), **given)
         made.append(client)
-        return client.start() if start else client
+        if start:
+            client.start()
+            if listens and not client._disabled:
+                renew(topics, client)
+        return client
 
     yield make
     for client in made:
         client.close(1.0)
 
 
+def renew(topics: Topics, client: TunerClient) -> None:
+    """Renew what was published, as soon as a client listens: only then it runs what is tried."""
+    wait_for(lambda: client._agent.connection.caught_up, "the client to listen")
+    topics.renew()
+
+
 def until_values(client: TunerClient, **values: Any) -> None:
     wait_for(lambda: dict(client.values) | values == dict(client.values), f"values {values}, not {client.values}")
+
+
+def until_renewed(topics: Topics, client: TunerClient, **values: Any) -> None:
+    """Renew what was published until a client runs it, however often it connects anew meanwhile."""
+
+    def runs() -> bool:
+        topics.renew()
+        return dict(client.values) | values == dict(client.values)
+
+    wait_for(runs, f"values {values}")

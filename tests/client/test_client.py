@@ -13,7 +13,7 @@ from oppertune.core.errors import InvalidArgument, InvalidContext
 from oppertune.schemas.keys import values_hash
 from oppertune.streams.client import Source, Status, TunerClient
 
-from .conftest import PARAMETERS, TUNER, arm, until_values
+from .conftest import PARAMETERS, TUNER, arm, renew, until_renewed, until_values
 from .test_config_follower import FEATURES, scope_of
 
 
@@ -50,7 +50,9 @@ def test_history_is_not_lived_through(topics, make):
     changes = []
     client = make(on_change=lambda new, old: changes.append((dict(new), dict(old))))
     assert client.wait_ready(10)
-    assert changes == [({"pool": 49, "mode": "fast"}, {"pool": 10, "mode": "slow"})]
+    declared, incumbent, newest = ({"pool": 10}, {"pool": 20}, {"pool": 49, "mode": "fast"})
+    mode = {"mode": "slow"}
+    assert changes == [(incumbent | mode, declared | mode), (newest, incumbent | mode)]
 
 
 def test_a_deletion_that_was_taken_back_is_not_lived_through_again_by_new_handles(topics, make):
@@ -68,7 +70,7 @@ def test_a_deletion_that_was_taken_back_is_not_lived_through_again_by_new_handle
     )
     topics.publish(arm(43, round_=2), version=2, incarnation=2)
     until_values(client, pool=43)
-    assert changes == [42, 43]
+    assert changes == [20, 42, 43]  # the incumbent, until it was renewed
 
 
 def test_without_a_record_the_declared_values_are_run_and_it_says_why(make):
@@ -118,11 +120,58 @@ def test_a_renewal_keeps_the_arm_without_a_change(topics, make):
     assert len([event for event in topics.running("candidate-1") if not event.leaving]) == 1
 
 
-def test_an_old_record_read_at_a_start_is_not_trusted(topics, make):
-    topics.publish(arm(42), lease_s=30.0, age_s=60.0)
-    client = make()
+def test_an_app_that_an_arm_kills_at_its_start_does_not_meet_it_again_while_no_worker_lives(topics, make):
+    topics.publish(arm(42), lease_s=30.0)
+    told = []
+    for _ in range(3):  # each a new life of the same app
+        client = make(listens=False, on_change=lambda new, _: told.append(new["pool"]))
+        wait_for(partial(getattr, client._agent, "_record"), "the record")
+        assert (client["pool"], client.status, client.wait_ready(0)) == (20, Status.STALE, False)
+        (problem,) = client.problems
+        assert "until a worker renews it" in problem
+        assert "within 10 s" in problem
+        client.close()
+    assert set(told) == {20}
+    client = make(listens=False)
+    renew(topics, client)
+    until_values(client, pool=42)
+    assert (client.status, client.problems) == (Status.READY, ())
+
+
+def test_a_newer_record_than_the_one_at_the_start_is_run_at_once(topics, make):
+    topics.publish(arm(42))
+    client = make(listens=False)
     wait_for(lambda: client.source is Source.RECORD, "the record")
-    assert (client["pool"], client.status) == (20, Status.STALE)
+    topics.publish(arm(43, round_=2), version=2)
+    until_values(client, pool=43)
+
+
+def test_a_lease_that_nobody_renewed_is_told_and_logged(topics, make, caplog):
+    client = make()
+    topics.publish(arm(42), lease_s=0.5)
+    wait_for(lambda: client.status is Status.STALE, "the end of the lease")
+    assert client.problems == ("no worker renewed what is tried for 0.5 s: the incumbent is run",)
+    assert "no worker renewed" in caplog.text
+
+
+@pytest.mark.parametrize(("ahead_s", "said"), [(60.0, "60 s ahead of"), (-60.0, "60 s behind"), (1.0, "")])
+def test_a_clock_that_is_off_changes_nothing_and_is_named(topics, make, monkeypatch, caplog, ahead_s, said):
+    monkeypatch.setattr("oppertune.streams.client.agent.time", lambda: time.time() + ahead_s)
+    client = make()
+    topics.publish(arm(42), lease_s=30.0)
+    until_values(client, pool=42)
+    assert client.status is Status.READY
+    assert [said in problem for problem in client.problems] == ([True] if said else [])
+    assert len([r for r in caplog.records if "clock" in r.message]) == bool(said)
+
+
+def test_a_record_that_is_read_late_makes_no_clock_wrong(topics, make):
+    client = make()
+    topics.publish(arm(42))
+    until_values(client, pool=42)
+    topics.publish(arm(43), version=2, age_s=60.0)
+    until_values(client, pool=43)
+    assert client.problems == ()
 
 
 def test_a_deleted_tuner_leaves_the_declared_values_and_nothing_on_disk(topics, make, tmp_path):
@@ -227,15 +276,14 @@ def test_a_missing_parameter_is_defaulted_and_its_metrics_cannot_be_credited(top
     assert topics.metrics[0].values_hash == values_hash({"pool": 42, "mode": "slow"})
     assert topics.metrics[0].values_hash != arm(values={"pool": 42})["hash"]
     assert topics.running("candidate-1") == []
-    assert len([r for r in caplog.records if "mode" in r.message]) == 1
+    assert len([r for r in caplog.records if "arm candidate: mode" in r.message]) == 1
 
 
 def test_an_arm_outside_the_apps_bounds_is_not_run(topics, make):
     topics.publish(arm(1000))
     client = make()
-    until_values(client, pool=20)
-    assert client.snapshot().request_id is None
-    assert any("pool" in problem and "refused" in problem for problem in client.problems)
+    wait_for(lambda: any("pool" in problem and "refused" in problem for problem in client.problems), "the problem")
+    assert (client["pool"], client.snapshot().request_id) == (20, None)
 
 
 def test_an_incumbent_outside_the_apps_bounds_is_defaulted_by_parameter(topics, make):
@@ -308,6 +356,7 @@ def test_callbacks_see_the_change_and_then_the_request_is_announced_at_once(topi
         seen.append((new["pool"], old["pool"], client["pool"], topics.running("candidate-1")))
 
     client.start()
+    renew(topics, client)
     topics.publish(arm(42), heartbeat_s=600)
     wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
     assert seen == [(42, 10, 42, [])]
@@ -504,7 +553,7 @@ def test_what_is_impossible_is_refused_at_once(topics, make):
 
 
 def test_settings_may_be_an_address_or_come_from_the_environment(topics, tmp_path, monkeypatch):
-    topics.publish(arm(42))
+    topics.publish(status="parked")
     monkeypatch.setenv("OPPERTUNE_PREFIX", topics.settings.prefix)
     with TunerClient(TUNER, PARAMETERS, settings=topics.settings.bootstrap, state_dir=tmp_path) as client:
         assert client.wait_ready(10)
@@ -523,7 +572,7 @@ def test_a_turn_that_fails_does_not_end_the_client(topics, make, monkeypatch, ca
 
     monkeypatch.setattr(client._agent.recorder, "gather", fail)
     topics.publish(arm(42))
-    until_values(client, pool=42)
+    until_renewed(topics, client, pool=42)
     wait_for(lambda: "a turn of the client failed" in caplog.text, "the log")
     wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
     assert [r.levelno for r in caplog.records if "turn" in r.message] == [logging.ERROR]

@@ -16,9 +16,9 @@ def scope_of(region):
     return reduce_context([Feature(name="region", values=["eu", "us"])], {"region": region}).id
 
 
-def take(follower, *arms, now=0.0, age_s=0.0, scope="", **more):
+def take(follower, *arms, now=0.0, live=True, scope="", **more):
     key = f"{TUNER}/{scope}" if scope else TUNER
-    follower.take(key, orjson.dumps(record(*arms, scope=scope, **more)), age_s, now)
+    follower.take(key, orjson.dumps(record(*arms, scope=scope, **more)), now, live=live)
 
 
 def read(followed: FollowedRecord) -> ConfigRecord:
@@ -36,19 +36,36 @@ def test_nothing_is_known_before_a_record_comes():
     assert ConfigFollower(TUNER).current(0.0).kind == "unknown"
 
 
-def test_an_arm_is_trusted_for_the_lease_less_the_records_age():
+def test_an_arm_is_trusted_for_a_lease_from_the_arrival_of_its_record():
     follower = ConfigFollower(TUNER)
-    take(follower, arm(), lease_s=30.0, age_s=10.0, now=100.0)
-    assert follower.current(119.9).arms
-    after = follower.current(120.0)
-    assert (after.arms, after.lapsed) == (False, True)
+    take(follower, arm(), lease_s=30.0, now=100.0)
+    assert follower.current(129.9).arms
+    after = follower.current(130.0)
+    assert (after.arms, after.lapsed, after.waits_s) == (False, True, 0.0)
     assert after.record is not None
 
 
-def test_a_clock_behind_the_brokers_does_not_lengthen_a_lease():
+def test_a_record_that_was_there_before_gives_no_lease_until_it_is_renewed():
     follower = ConfigFollower(TUNER)
-    take(follower, arm(), lease_s=30.0, age_s=-1000.0)
-    assert not follower.current(30.0).arms
+    take(follower, arm(), lease_s=30.0, live=False)
+    before = follower.current(0.0)
+    assert (before.arms, before.lapsed, before.waits_s) == (False, True, 10.0)
+    take(follower, arm(), lease_s=30.0, now=8.0, published_ms=2_000)
+    renewed = follower.current(8.0)
+    assert (renewed.arms, renewed.waits_s) == (True, 0.0)
+    assert follower.current(38.0).lapsed
+
+
+def test_what_is_read_anew_keeps_its_lease_and_a_newer_version_waits_for_its_own():
+    follower = ConfigFollower(TUNER)
+    take(follower, arm(), lease_s=30.0)
+    assert follower.current(0.0).arms
+    for published_ms in (1_000, 2_000):  # itself, and a renewal that was missed: of unknown age
+        take(follower, arm(), lease_s=30.0, now=20.0, live=False, published_ms=published_ms)
+        assert follower.current(29.9).arms
+        assert follower.current(30.0).lapsed
+    take(follower, arm(2, round_=2), lease_s=30.0, now=20.0, live=False, version=2, published_ms=3_000)
+    assert follower.current(20.0).waits_s == 10.0
 
 
 def test_a_renewal_lengthens_the_lease_and_changes_nothing_else():
@@ -93,7 +110,7 @@ def test_in_whatever_order_records_come_the_newest_is_followed(versions, reads):
 def test_records_of_other_tuners_on_the_partition_are_none_of_ours():
     follower = ConfigFollower(TUNER)
     for key in ("other", f"{TUNER}2", f"{TUNER}2/abc"):
-        follower.take(key, b"not even JSON", 0.0, 0.0)
+        follower.take(key, b"not even JSON", 0.0, live=True)
     assert follower.current(0.0).kind == "unknown"
     assert follower.unreadable == {}
 
@@ -115,7 +132,7 @@ def test_an_unreadable_record_is_reported_and_the_held_one_kept(value):
     follower = ConfigFollower(TUNER)
     take(follower, arm(7))
     follower.current(0.0)
-    follower.take(TUNER, value, 0.0, 0.0)
+    follower.take(TUNER, value, 0.0, live=True)
     assert followed_by(follower).arms[0].values["pool"] == 7
     assert TUNER in follower.unreadable[TUNER]
     take(follower, arm(8), version=2)
@@ -166,7 +183,7 @@ def test_a_scope_of_an_earlier_life_of_the_tuner_is_not_followed():
 def test_a_deleted_tuner_is_told_from_an_unknown_one_and_may_come_back():
     follower = ConfigFollower(TUNER)
     take(follower, arm(), incarnation=5)
-    follower.take(TUNER, None, 0.0, 0.0)
+    follower.take(TUNER, None, 0.0, live=True)
     assert follower.current(0.0).kind == "deleted"
     take(follower, arm(3), incarnation=4)
     assert followed_by(follower).arms[0].values["pool"] == 3
@@ -176,5 +193,5 @@ def test_a_copy_goes_its_own_way():
     follower = ConfigFollower(TUNER)
     take(follower, arm())
     copy = follower.copy()
-    follower.take(TUNER, None, 0.0, 0.0)
+    follower.take(TUNER, None, 0.0, live=True)
     assert isinstance(copy.current(0.0).record, ConfigRecord)

@@ -16,7 +16,7 @@ from oppertune.streams.client import connection as module
 from oppertune.streams.client.connection import Connection
 from oppertune.streams.client.event_builder import Event
 
-from .conftest import TUNER, Topics, arm, until_values
+from .conftest import TUNER, Topics, arm, renew, until_renewed, until_values
 
 pytestmark = pytest.mark.spread
 
@@ -66,12 +66,13 @@ class Door:
 def test_a_broker_that_comes_later_is_found(topics, make):
     door = Door(topics.settings.bootstrap)
     topics.publish(arm(42))
-    client = make(settings=BrokerSettings(bootstrap=door.address, prefix=topics.settings.prefix))
+    client = make(settings=BrokerSettings(bootstrap=door.address, prefix=topics.settings.prefix), listens=False)
     wait_for(lambda: client.problems, "the problem to be noticed")
     assert door.address in client.problems[0]
     assert client.values == {"pool": 10, "mode": "slow"}
     assert client.status is Status.DEFAULT
     door.open()
+    renew(topics, client)
     until_values(client, pool=42)
     wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
     wait_for(lambda: client.problems == (), "the problem to be over")
@@ -91,7 +92,7 @@ def test_a_broker_that_goes_and_comes_back_shows_and_clears_by_itself(topics, ma
     assert client["pool"] == 20
     topics.publish(arm(43, round_=2), version=2)
     door.open()
-    until_values(client, pool=43)
+    until_renewed(topics, client, pool=43)
     wait_for(lambda: topics.running("candidate-2"), "the next request to be announced")
     wait_for(lambda: client.problems == (), "the problem to be over")
     assert (client.status, client.dropped) == (Status.READY, 0)
@@ -108,6 +109,7 @@ def test_missing_topics_are_said_and_waited_for(make, topics, monkeypatch):
     wait_for(lambda: "topic x is missing" in client.problems, "the problem")
     monkeypatch.undo()
     topics.publish(arm(42))
+    renew(topics, client)
     until_values(client, pool=42)
 
 
@@ -196,7 +198,7 @@ def test_after_a_pause_of_the_broker_everything_arrives_once(private_kafka, make
     wait_for(lambda: arrived() == sent, "every measurement, once", 30)
     assert client.dropped == 0
     topics.publish(arm(43, round_=2), version=2)
-    until_values(client, pool=43)
+    until_renewed(topics, client, pool=43)
     wait_for(lambda: client.problems == (), "the problem to be over")
     topics.close()
 
@@ -208,7 +210,7 @@ def test_a_client_creates_no_topics(kafka, make):
     from kafkas import unique_prefix
 
     prefix = unique_prefix()
-    client = make(settings=BrokerSettings(bootstrap=kafka, prefix=prefix))
+    client = make(settings=BrokerSettings(bootstrap=kafka, prefix=prefix), listens=False)
     wait_for(lambda: client.problems, "the problem")
     assert "topics create" in client.problems[0]
     client.close()
@@ -231,7 +233,7 @@ def test_topics_that_were_deleted_and_made_again_are_found(real, make):
     create_topics(real, partitions=4)
     topics = Topics(real)
     topics.publish(arm(42), incarnation=2)
-    until_values(client, pool=42)
+    until_renewed(topics, client, pool=42)
     wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
     topics.close()
 

@@ -20,7 +20,7 @@ OWN = Parameters(PARAMETERS)
 
 def offered(*arms, context=None, now=0.0, **more):
     follower = ConfigFollower(TUNER, context)
-    follower.take(TUNER, orjson.dumps(record(*arms, **more)), 0.0, 0.0)
+    follower.take(TUNER, orjson.dumps(record(*arms, **more)), 0.0, live=True)
     return offer_of(follower.current(now), OWN)
 
 

@@ -105,7 +105,7 @@ CHILD_ENDS = """
 
 
 def test_a_forked_child_and_its_parent_end_by_themselves(topics, tmp_path):
-    topics.publish(arm(42))
+    topics.publish(status="parked", incumbent={"pool": 42, "mode": "slow"})
     python(CHILD_ENDS, topics.settings.bootstrap, topics.settings.prefix, TUNER, str(tmp_path))
     wait_for(lambda: any(e.leaving for e in topics.read().contexts), "the goodbye at the interpreter's end")
 

@@ -79,24 +79,24 @@ class Fleet(RuleBasedStateMachine):
         region=st.sampled_from(["", "eu", "us"]),
         features=st.sampled_from([[], FEATURES]),
         older=st.booleans(),
-        age_s=st.floats(-10, 50),
+        live=st.booleans(),
         incarnation=st.integers(0, 3),
     )
-    def a_record_comes(self, tried, incumbent, region, features, older, age_s, incarnation):
+    def a_record_comes(self, tried, incumbent, region, features, older, live, incarnation):
         self.version += 0 if older else 1
         scope = SCOPES.get(region, "")
         it = record(
             *tried, incumbent=incumbent, version=self.version, features=features, scope=scope, incarnation=incarnation
         )
-        self.follower.take(f"{TUNER}/{scope}" if scope else TUNER, orjson.dumps(it), age_s, self.now)
+        self.follower.take(f"{TUNER}/{scope}" if scope else TUNER, orjson.dumps(it), self.now, live=live)
 
     @rule(garbage=st.binary(max_size=20) | st.sampled_from([b"{}", b'{"v":2}', b"null"]))
     def garbage_comes(self, garbage):
-        self.follower.take(TUNER, garbage, 0.0, self.now)
+        self.follower.take(TUNER, garbage, self.now, live=True)
 
     @rule(key=st.sampled_from([TUNER, *(f"{TUNER}/{scope}" for scope in SCOPES.values())]))
     def a_record_is_deleted(self, key):
-        self.follower.take(key, None, 0.0, self.now)
+        self.follower.take(key, None, self.now, live=True)
 
     @rule(context=st.none() | st.fixed_dictionaries({"region": st.sampled_from(["eu", "us", "mars", 1])}))
     def the_context_changes(self, context):

@@ -30,7 +30,7 @@ class Instance:
 
     def follow(self):
         for key, value in self.world.configs.items():
-            self.follower.take(key, value, 0.0, 0.0)
+            self.follower.take(key, value, 0.0, live=True)
         offer = offer_of(self.follower.current(0.0), self.parameters)
         requests = {arm.terms.key: ActiveRequest(arm.terms, self.recorder) for arm in offer.arms if arm.terms}
         for request in requests.values():

@@ -23,6 +23,7 @@ class Participant:
         self.consumer = Consumer({"bootstrap.servers": bootstrap} | reading)
         topic = prefix + "configs"
         partitions = self.consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        self.ends = {n: self.consumer.get_watermark_offsets(TopicPartition(topic, n), 10)[1] for n in partitions}
         self.consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
 
     def follow(self, wait_s=0.1):
@@ -30,7 +31,9 @@ class Participant:
         for message in self.consumer.consume(100, wait_s):
             if message.error() is None and message.key().decode().partition("/")[0] == self.tuner:
                 record = json.loads(message.value()) if message.value() is not None else None
-                self.records[message.key().decode()] = (record, message.timestamp()[1] / 1000)
+                live = message.offset() not in range(self.ends[message.partition()])  # else it may be of any age
+                leased_until = time.monotonic() + record["lease_s"] if record and live else 0.0
+                self.records[message.key().decode()] = (record, leased_until)
         arm = self.arm()
         if (arm and arm["request_id"]) != (self.running and self.running["request_id"]):
             self.running, self.since = arm, time.monotonic()
@@ -42,13 +45,13 @@ class Participant:
         return self.declared | ((self.running or (record and record["incumbent"]) or {}).get("values", {}))
 
     def record(self):
-        """The newest record of our scope, else the tuner's own, and when it was written."""
-        own, written = self.records.get(self.tuner, (None, 0))
+        """The newest record of our scope, else the tuner's own, and until when its arms are lent."""
+        own, leased_until = self.records.get(self.tuner, (None, 0))
         if own is None or not own["features"]:
-            return own, written
+            return own, leased_until
         scope = hashlib.sha256(json.dumps(self.reduced(own["features"]), sort_keys=True).encode()).hexdigest()
-        mine, mine_written = self.records.get(f"{self.tuner}/{scope}", (None, 0))
-        return (own | {"arms": []}, written) if mine is None else (mine, mine_written)
+        mine, mine_until = self.records.get(f"{self.tuner}/{scope}", (None, 0))
+        return (own | {"arms": []}, 0) if mine is None else (mine, mine_until)
 
     def reduced(self, features):
         """Our context as the tuner sees it: the declared features only, numbers in their bins."""
@@ -61,8 +64,8 @@ class Participant:
 
     def arm(self):
         """Our arm, as long as its lease holds; none where the record uses a word that we do not know."""
-        record, written = self.record()
-        if record is None or record["status"] not in STATUSES or time.time() > written + record["lease_s"]:
+        record, leased_until = self.record()
+        if record is None or record["status"] not in STATUSES or time.monotonic() > leased_until:
             return None
         digest = hashlib.sha256(f"{record['salt']}:{self.instance}".encode()).digest()
         where, upto = int.from_bytes(digest[:8], "big") / 2**64, 0.0
