@@ -70,7 +70,10 @@ class RoundRecord(Record):
     metrics: Annotated[dict[MetricName, MetricResult], Field(max_length=MAX_METRICS)] = {}
     reward: Finite | None = Field(None, description="as the objective gives it, scaled where the spec has a range")
     told: Finite | None = Field(None, description="the reward that the learner was told, if it was told one")
-    incumbent: bool = Field(False, description="this round's end made its configuration the incumbent")
+    incumbent: bool = Field(
+        False,
+        description="with its end there is a new incumbent: what was judged, which it may not have played",
+    )
 
 
 class FoldedRange(BaseModel):

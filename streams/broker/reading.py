@@ -194,15 +194,22 @@ def _limits(consumer: Consumer, topic: str, partition: int, budget: Deadline) ->
         budget.sleep(_AGAIN_S)
 
 
-def end_offsets(settings: BrokerSettings, topics: Iterable[str], partition: int) -> dict[str, int]:
-    """Where a partition of topics ends now, by bare name.
+def end_offsets(
+    settings: BrokerSettings, topics: Collection[str], partitions: Iterable[int]
+) -> dict[int, dict[str, int]]:
+    """Where partitions of topics end now: by partition and bare name.
 
     Raises:
         BrokerUnreachable: The broker does not tell in time.
     """
     consumer = Consumer(settings.consumer())
     try:
-        return {topic: _limits(consumer, settings.topic(topic), partition, Deadline(_ASK_S))[1] for topic in topics}
+        return {
+            partition: {
+                topic: _limits(consumer, settings.topic(topic), partition, Deadline(_ASK_S))[1] for topic in topics
+            }
+            for partition in partitions
+        }
     except KafkaException as error:
         raise BrokerUnreachable(
             f"the broker at {settings.bootstrap} does not tell where topics end: {error.args[0].str()}"

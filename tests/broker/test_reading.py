@@ -50,7 +50,9 @@ def test_only_the_newest_so_many_of_each_partition(embedded):
     write(embedded, 3, *"fg")
     found = [(message.partition(), message.value()) for message in read_to_end(embedded, "state", [0, 3], last=2)]
     assert sorted(found) == [(0, b"d"), (0, b"e"), (3, b"f"), (3, b"g")]
-    assert end_offsets(embedded, ["state", "metrics"], 0) == {"state": 5, "metrics": 0}
+    assert end_offsets(embedded, ["state", "metrics"], [0, 1]) == {
+        0: {"state": 5, "metrics": 0}, 1: {"state": 0, "metrics": 0}
+    }  # fmt: skip
 
 
 def test_headers_are_bytes_and_none_where_a_record_has_none(embedded):

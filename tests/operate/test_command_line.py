@@ -394,7 +394,7 @@ class TestOnAnyTerminal:
 
     @pytest.mark.parametrize("width", [50, 80])
     def test_a_list_fits_the_width_with_its_numbers(self, width):
-        printed = self.printed(list_table({"checkout": self.view()}), width)
+        printed = self.printed(list_table({"checkout": self.view()}, NOW_MS), width)
         assert max(map(len, printed.splitlines())) <= width
         assert re.search(r"checkout +tuning +hybrid_so", printed)
 
@@ -412,7 +412,7 @@ class TestOnAnyTerminal:
     def test_a_tuner_without_its_own_record(self):
         view = TunerView("lost", None, self.view().scopes)
         assert "record of the tuner itself is missing" in self.printed(show(view, {}, NOW_MS), 100)
-        assert re.search(r"lost\W+unreadable", self.printed(list_table({"lost": view}), 100))
+        assert re.search(r"lost\W+unreadable", self.printed(list_table({"lost": view}, NOW_MS), 100))
 
 
 class TestABrokerThatIsNotThere:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oppertune.core.errors import InvalidInput
-from oppertune.schemas.keys import partition_of, tuner_of
+from oppertune.schemas.keys import partition_of
 from oppertune.schemas.records import DeadLetterHeaders
 from oppertune.schemas.spec import CategoricalParameter, Term
 from oppertune.streams.operate.console import LogFormatter, out
@@ -28,6 +28,8 @@ from oppertune.streams.operate.specs.template import commented_spec
 from oppertune.streams.operate.steering import send as sending
 from oppertune.streams.operate.text import printable, printable_json, shell_lines
 from world import World
+
+from .topics_of import write_world
 
 MARKUP = "[red]x[/]:boom:"
 EVIL = f"\x1b[2J\x9b1m\r\nforged\u202e{MARKUP}"
@@ -77,22 +79,12 @@ def world():
 @pytest.fixture
 def evil(world, workerless):
     """A broker whose topics hold that world, as a worker would have written it."""
+    assert world.letters
+    write_world(workerless, world, "evil")
     producer = Producer(workerless.producer())
-
-    def write(topic, key, value, headers=None):
-        partition = partition_of("evil", 4)
-        assert tuner_of(key) in {"evil", "@offsets"}
-        producer.produce(workerless.topic(topic), key=key, value=value, partition=partition, headers=headers)
-
-    for topic, table in {"state": world.state, "configs": world.configs}.items():
-        for key, value in table.items():
-            write(topic, key, value)
-    for closed in world.rounds:
-        write("rounds", "evil", closed.to_bytes())
-    assert [letter.value for letter in world.letters]
-    for letter in world.letters:
-        write("dead-letters", "evil", letter.value, letter.headers)
-    write("dead-letters", "evil", WHOLE.encode(), letter_headers())
+    producer.produce(
+        workerless.topic("dead-letters"), WHOLE.encode(), "evil", partition_of("evil", 4), headers=letter_headers()
+    )
     assert producer.flush(10) == 0
     return workerless
 

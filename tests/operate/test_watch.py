@@ -20,10 +20,10 @@ from oppertune.streams.operate.reporting.watch_line import watch_line
 NOW_MS = 1_700_000_000_000
 
 
-def closed(number, *, tuner="shop", incumbent=False, values=None, reward=0.5):
+def closed(number, *, tuner="shop", incumbent=False, values=None, reward=0.5, kind="explore"):
     return RoundRecord.model_validate(
         {
-            "v": 1, "tuner": tuner, "scope": "", "incarnation": 1, "round": number, "arm": "a", "kind": "explore",
+            "v": 1, "tuner": tuner, "scope": "", "incarnation": 1, "round": number, "arm": "a", "kind": kind,
             "request_id": f"r{number}", "outcome": "measured", "values": values or {"pool": number}, "reward": reward,
             "closed_ms": NOW_MS, "incumbent": incumbent,
         }
@@ -106,13 +106,14 @@ def test_each_change_of_status_is_told_once_and_a_lost_target_as_such(writer):
     ]  # fmt: skip
 
 
-def test_a_round_tells_what_changed_and_a_new_incumbent(writer):
+def test_a_round_tells_what_changed_and_that_there_is_a_new_incumbent(writer):
+    """Which one it is, the state says (``test_views_agree.py``); here is none, only a round that judged it."""
     with Following(writer.settings) as following:
-        writer.round(1, values={"pool": 10, "gzip": "on"})
-        writer.round(2, values={"pool": 20, "gzip": "on"}, incumbent=True, reward=0.75)
+        writer.round(1, values={"pool": 20, "gzip": "on"}, kind="confirm")
+        writer.round(2, values={"pool": 10, "gzip": "on"}, kind="baseline", incumbent=True, reward=0.75)
         first, second, incumbent = following.until(3)
-    assert (first.changed, second.changed) == ({"pool": 10, "gzip": "on"}, {"pool": 20})
-    assert (incumbent.what, incumbent.round, incumbent.reward) == ("incumbent", 2, 0.75)
+    assert (first.changed, second.changed) == ({"pool": 20, "gzip": "on"}, {"pool": 10})
+    assert (incumbent.what, incumbent.round, incumbent.reward) == ("incumbent", 2, None)
     assert incumbent.values == {"pool": 20, "gzip": "on"}
 
 

@@ -76,11 +76,11 @@ add_verbs(tuner)
 @connected
 def tuner_list(*, settings: BrokerSettings, as_json: AsJson = False) -> None:
     """List all tuners, as the state says: needs no worker."""
-    views = read_tuners(settings)
+    views, now_ms = read_tuners(settings), time.time_ns() // 1_000_000
     if as_json:
-        list_data(views).show()
+        list_data(views, now_ms).show()
     elif views:
-        out.print(list_table(views))
+        out.print(list_table(views, now_ms))
     else:
         out.print("no tuners yet; apply one with: oppertune tuner apply FILE")
 

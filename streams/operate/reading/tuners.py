@@ -10,6 +10,7 @@ from ...broker import BrokerSettings, partition_count, read_table
 from ...broker.reading import end_offsets
 from ...processor import SOURCES
 from ...processor.config_record import status_of
+from ...processor.presence import present
 from ..exit_codes import ExitCode
 from .partition_progress import PartitionProgress, partition_progress
 
@@ -26,7 +27,7 @@ class TunerView:
         state: Its own record, ``None`` where it cannot be read.
         scopes: Its scopes, the one without context first.
         unreadable: Why a record cannot be read; empty where all can.
-        partition: How far its partition was applied; only where one tuner was asked for.
+        partition: How far its partition was applied.
     """
 
     name: str
@@ -46,6 +47,11 @@ class TunerView:
                 return word
         # Where the target is reached and nobody is left to run the incumbent, it is its being parked that counts.
         return "achieved" if any(scope.arms for scope in self.scopes) else "parked"
+
+    def instances(self, now_ms: int) -> int:
+        """How many are present at a wall time, as far as it is known."""
+        known_ms = self.partition.presence_known_ms(now_ms)
+        return sum(len(present(scope, known_ms)) for scope in self.active_scopes)
 
     @property
     def active_scopes(self) -> list[ScopeState]:
@@ -88,14 +94,16 @@ def read_tuners(settings: BrokerSettings, name: str | None = None, *, timeout_s:
     partitions = range(count) if name is None else [partition_of(name, count)]
     views: dict[str, TunerView] = {}
     tables = read_table(settings, "state", partitions, timeout_s=timeout_s)
-    for records in tables.values():
+    holding: dict[str, int] = {}
+    for partition, records in tables.items():
         for key, value in records.items():
             if not is_partitions(key) and name in {None, tuner_of(key)}:
                 _add(views.setdefault(tuner_of(key), TunerView(tuner_of(key))), key, value)
-    if name in views:
-        [(partition, records)] = tables.items()
-        views[name].partition = partition_progress(_offsets(records), end_offsets(settings, SOURCES, partition))
+                holding[tuner_of(key)] = partition
+    ends = end_offsets(settings, SOURCES, sorted(set(holding.values()))) if holding else {}
+    progress = {partition: partition_progress(_offsets(tables[partition]), ends[partition]) for partition in ends}
     for view in views.values():
+        view.partition = progress[holding[view.name]]
         if view.state is not None:
             view.scopes = [s for s in view.scopes if s.incarnation == view.state.incarnation]
         view.scopes.sort(key=lambda s: s.scope)

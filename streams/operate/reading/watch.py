@@ -1,7 +1,8 @@
 """What happens, as it happens: rounds that close, incumbents, changes of status, dead letters."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from threading import Event as Stop
 from time import time_ns
 
@@ -9,16 +10,18 @@ from confluent_kafka import KafkaException, Message
 from pydantic import ValidationError
 
 from ....core.deadline import Deadline
-from ....core.errors import BrokerUnreachable
+from ....core.errors import BrokerUnreachable, OppertuneError
 from ....schemas.configs import ConfigRecord
 from ....schemas.keys import partition_of, tuner_of
 from ....schemas.records import RoundRecord
+from ....schemas.state import ScopeState
 from ...broker import BrokerSettings, partition_count
 from ...broker.handles import Consumer
 from ...broker.reading import raise_unless_it_passes, start_of_last, text
 from ..outputs import WatchEvent
 from .dead_letters import dead_letter
 from .rounds import closed_round
+from .tuners import TunerView, read_tuners
 
 _TOPICS = ("rounds", "configs", "dead-letters")
 _QUIET_S = 5.0
@@ -29,10 +32,21 @@ _PROBE_S = 2.0
 
 @dataclass(slots=True)
 class Watched:
-    """What is known of each context, so that only changes are told."""
+    """What is known of each context, so that only changes are told.
 
-    statuses: dict[str, str]
-    values: dict[str, Mapping[str, object]]
+    Attributes:
+        read: Reads a tuner's state; ``None`` where it cannot be read.
+        statuses: The newest by key.
+        values: Of the newest round, by scope.
+        judged: Of the newest round that judged a recommendation, by scope.
+        scopes: As they were read last: what their incumbents are.
+    """
+
+    read: Callable[[str], TunerView | None]
+    statuses: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    judged: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    scopes: dict[str, ScopeState] = field(default_factory=dict)
 
 
 def watch_events(
@@ -54,7 +68,8 @@ def watch_events(
     followed = range(partitions) if name is None else [partition_of(name, partitions)]
     # Errors of the connection are what the broker is asked for below, not to be printed among the lines.
     consumer = Consumer(settings.consumer() | {"error_cb": lambda _: None, "log_level": 0})
-    watched, left, quiet, away = Watched({}, {}), rounds, Deadline(_QUIET_S), False
+    watched = Watched(partial(_tuner, settings))
+    left, quiet, away = rounds, Deadline(_QUIET_S), False
     probed = settings.topic("rounds")
     try:
         consumer.assign(
@@ -125,6 +140,8 @@ def _closed(closed: RoundRecord, watched: Watched) -> Iterator[WatchEvent]:
     before = watched.values.get(scope, {})
     changed = {name: value for name, value in values.items() if before.get(name) != value}
     watched.values[scope] = values
+    if closed.kind == "confirm":
+        watched.judged[scope] = values
     common = {"time_ms": closed.closed_ms, "tuner": closed.tuner, "context": closed.context, "round": closed.round}
     yield WatchEvent.model_validate(
         common
@@ -139,9 +156,35 @@ def _closed(closed: RoundRecord, watched: Watched) -> Iterator[WatchEvent]:
         }
     )
     if closed.incumbent:
-        yield WatchEvent.model_validate(
-            common | {"what": "incumbent", "reward": closed.reward, "values": values, "said": "confirmed as better"}
-        )
+        yield WatchEvent.model_validate(common | {"what": "incumbent"} | _won(closed, scope, watched))
+
+
+def _won(closed: RoundRecord, scope: str, watched: Watched) -> dict[str, object]:
+    """What a round's end made the incumbent: the round itself may have played the one before, to judge between them.
+
+    As ``tuner best`` has it; where another has taken its place since, as far as rounds tell: its reward is not known.
+    """
+    end = (closed.incarnation, closed.round)
+    known = watched.scopes.get(scope)
+    if known is None or _since(known) < end:
+        view = watched.read(closed.tuner)
+        watched.scopes |= {f"{closed.tuner}/{one.scope}": one for one in (view.scopes if view is not None else ())}
+        known = watched.scopes.get(scope)
+    if known is not None and _since(known) == end:
+        return {"values": known.incumbent.values, "reward": known.incumbent.reward, "said": "confirmed as better"}
+    return {"values": watched.judged.get(scope, {}), "reward": None, "said": "confirmed as better, and replaced since"}
+
+
+def _since(scope: ScopeState) -> tuple[int, int]:
+    """Which round's end made a scope's incumbent."""
+    return scope.incarnation, scope.incumbent.since_round
+
+
+def _tuner(settings: BrokerSettings, name: str) -> TunerView | None:
+    try:
+        return read_tuners(settings, name).get(name)
+    except OppertuneError:  # away, or not to be read by this user: what is followed tells all else
+        return None
 
 
 def _status(message: Message, time_ms: int, watched: Watched) -> Iterator[WatchEvent]:

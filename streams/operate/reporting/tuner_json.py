@@ -18,15 +18,15 @@ from ..reading.tuners import TunerView
 from .waiting import waiting_for
 
 
-def list_data(views: Mapping[str, TunerView]) -> TunerList:
-    """All tuners, as data."""
+def list_data(views: Mapping[str, TunerView], now_ms: int) -> TunerList:
+    """All tuners, as data, at a wall time."""
     return TunerList(
         tuners=[
             ListedTuner(
                 tuner=view.name,
                 status=view.status,
                 algorithm=view.state.spec.algorithm.name if view.state is not None else None,
-                instances=sum(len(s.presence) for s in view.active_scopes),
+                instances=view.instances(now_ms),
                 rounds=sum(s.round for s in view.active_scopes),
                 reward=max((r for s in view.active_scopes if (r := s.incumbent.reward) is not None), default=None),
             )

@@ -42,8 +42,8 @@ def _values(spec: TunerSpec, values: Mapping[str, object]) -> str:
     return ", ".join(f"{k}={v}{' ' + units[k] if units.get(k) else ''}" for k, v in shown)
 
 
-def list_table(views: Mapping[str, TunerView]) -> Table:
-    """All tuners, one a line; the reward is the best of their incumbents'."""
+def list_table(views: Mapping[str, TunerView], now_ms: int) -> Table:
+    """All tuners, one a line, at a wall time; the reward is the best of their incumbents'."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in ("tuner", "status", "algorithm"):
         table.add_column(heading, overflow="fold", min_width=9)
@@ -57,7 +57,7 @@ def list_table(views: Mapping[str, TunerView]) -> Table:
             _status(view),
             line(view.state.spec.algorithm.name if view.state is not None else "-"),
             str(sum(1 for s in view.scopes if s.scope)),
-            str(sum(len(s.presence) for s in scopes)),
+            str(view.instances(now_ms)),
             str(sum(s.round for s in scopes)),
             _number(max(rewards, default=None)),
         )

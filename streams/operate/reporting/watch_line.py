@@ -35,7 +35,8 @@ def _what(event: WatchEvent) -> list[Text]:
         ]
     if event.what == "incumbent":
         reward = "" if event.reward is None else f", reward {event.reward:.4g}"
-        return [line(f"new incumbent{reward}: {_values(event.values)}", "bold green")]
+        values = _values(event.values) or "values that another replaced since"
+        return [line(f"new incumbent{reward}: {values}", "bold green")]
     if event.what == "status":
         said = f": {event.said}" if event.said else ""
         return [line(f"{event.status}{said}", _STATUS_COLOURS.get(event.status, "yellow"))]
