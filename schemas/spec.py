@@ -199,6 +199,11 @@ class Deadlines(Handwritten):
 
     activation_s: PositiveSeconds | None = Field(None, description="from publishing to running; default: 6 heartbeats")
     measurement_s: PositiveSeconds | None = Field(None, description="from running to measured; default: ten intervals")
+    standstill_s: PositiveSeconds | None = Field(
+        None,
+        description="where instances are here and no round was measured for so long, it is said to stand still;"
+        " default: ten intervals, or activation and measurement together where that is longer",
+    )
     on_inactive: Literal["skip", "fail"] = Field("skip", description="when no instance ran it in time")
     on_silence: Literal["fail", "skip"] = Field(
         "fail", description="when instances that ran it fell silent: fail tells the learner the worst reward, or skip"
@@ -281,3 +286,10 @@ class TunerSpec(Handwritten):
         """Seconds from a request's activation to its measurement deadline."""
         given = self.deadlines.measurement_s
         return given if given is not None else 10 * self.measurement.interval_s
+
+    @property
+    def standstill_s(self) -> float:
+        """Seconds without a measured round, though instances are here, after which it is said to stand still."""
+        if self.deadlines.standstill_s is not None:
+            return self.deadlines.standstill_s
+        return max(10 * self.measurement.interval_s, self.activation_s + self.measurement_s)

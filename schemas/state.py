@@ -187,6 +187,10 @@ class ScopeState(_Mutable, Record):
     worst_reward: Finite | None = None
     last_reward: Finite | None = None
     outcomes: dict[str, Counter] = Field({}, description="closed rounds, by outcome")
+    unmeasured_since_ms: Milliseconds | None = Field(
+        None, description="since when a round that is measured is awaited; none while nobody is here, or it is paused"
+    )
+    unmeasured_why: str = Field("", description="why the newest closed round was not measured; empty where it was")
     learner: Json | None = None
 
 

@@ -118,6 +118,7 @@ def _pause(tuner: Tuner, _: Command, __: int, changes: Changes) -> Tuner:
             rounds.close(tuner.state, scope, request, tuner.learners, changes, End("skipped", "the tuner was paused"))
     tuner.state.paused = True
     for scope in tuner.scopes.values():
+        scope.unmeasured_since_ms, scope.unmeasured_why = None, ""
         changes.publish(scope)
     return tuner
 

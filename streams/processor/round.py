@@ -48,8 +48,11 @@ def open_next(tuner: TunerState, scope: ScopeState, learners: Learners, changes:
     """Open the scope's next round, or park it where nobody is present."""
     presence.forget_absent(scope, changes.now_ms)
     if tuner.paused or not scope.presence:
+        scope.unmeasured_since_ms = None
         changes.publish(scope)
         return
+    if scope.unmeasured_since_ms is None:
+        scope.unmeasured_since_ms = changes.now_ms
     context = context_of(scope)
     learner = learners.of(scope.scope)
     algorithm = tuner.spec.algorithm.name
@@ -183,6 +186,10 @@ def close(
     if end.reward is not None:
         scope.worst_reward = end.reward if scope.worst_reward is None else min(scope.worst_reward, end.reward)
         scope.last_reward = end.reward
+    if end.outcome == "measured":
+        scope.unmeasured_since_ms, scope.unmeasured_why = changes.now_ms, ""
+    elif end.outcome != "superseded":
+        scope.unmeasured_why = end.why
     scope.outcomes[end.outcome] = scope.outcomes.get(end.outcome, 0) + 1
     scope.arms = [other for other in scope.arms if other is not request]
     changes.scopes.add(scope.scope)

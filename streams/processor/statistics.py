@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ...schemas.base import ContextData
 from ...schemas.state import ScopeState
 from .presence import present
+from .standstill import standstill
 from .tuner import Tuner
 
 
@@ -21,6 +22,7 @@ class ScopeStatistics(NamedTuple):
         instances: How many are present, in partition time.
         round: Number of the newest round; 0 before the first.
         inactive: That round is published, and no instance runs it yet.
+        standstill: Why no round was measured for long, though instances are here; empty where all is well.
         incumbent_reward: Mean over its last block of rounds, where it was played.
         last_reward: Of the newest round that had one.
         achieved: The target is; ``None`` where the spec has none.
@@ -31,6 +33,7 @@ class ScopeStatistics(NamedTuple):
     instances: int
     round: int
     inactive: bool
+    standstill: str
     incumbent_reward: float | None
     last_reward: float | None
     achieved: bool | None
@@ -85,12 +88,14 @@ def of_tuner(tuner: Tuner, now_ms: int) -> TunerStatistics:
 
 
 def _of_context(tuner: Tuner, scope: ScopeState, now_ms: int) -> ScopeStatistics:
+    stands = tuner.state.paused or tuner.state.suspended is not None
     return ScopeStatistics(
         id=scope.scope,
         data=scope.context,
         instances=len(present(scope, now_ms)),
         round=scope.round,
         inactive=any(request.activated_ms is None for request in scope.arms),
+        standstill="" if stands else standstill(tuner.spec, scope, now_ms),
         incumbent_reward=scope.incumbent.reward,
         last_reward=scope.last_reward,
         achieved=scope.achieved if tuner.spec.target is not None else None,

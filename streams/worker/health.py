@@ -112,6 +112,7 @@ def report(status: WorkerStatus, settings: WorkerSettings, now: float) -> dict[s
         "tuners": len(tuners),
         "suspended": len(suspended),
         "suspended_tuners": [{"tuner": name, "reason": reason} for name, reason in suspended[:SHOWN]],
+        "standing_still": sum(bool(context.standstill) for tuner in tuners.values() for context in tuner.contexts),
         "waiting": len(waiting),
         "waiting_tuners": waiting[:SHOWN],
     }
@@ -135,6 +136,8 @@ def _waiting(name: str, tuner: TunerStatistics) -> list[dict[str, str]]:
 def _why(context: ScopeStatistics) -> str:
     if context.instances == 0:
         return "no instance is present" if context.round else "no instance has said that it is here"
+    if context.standstill:
+        return context.standstill
     if context.inactive:
         return f"no instance runs round {context.round} yet"
     return ""

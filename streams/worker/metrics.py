@@ -96,6 +96,9 @@ METRICS: dict[str, Metric] = {
     "oppertune_tuner_paused": Metric("gauge", _T, "1 where an operator paused it"),
     "oppertune_rounds_total": Metric("counter", ("tuner", "outcome"), f"rounds closed: {', '.join(OUTCOMES)}"),
     "oppertune_instances_present": Metric("gauge", _C, "instances that are there"),
+    "oppertune_standstill": Metric(
+        "gauge", _C, "1 where instances are there and no round was measured for long: health and tuner show say why"
+    ),
     "oppertune_incumbent_reward": Metric("gauge", _C, "mean reward of the incumbent when it was last judged"),
     "oppertune_last_reward": Metric("gauge", _C, "reward of the newest round that had one"),
     "oppertune_target_achieved": Metric("gauge", _C, "1 where the target is reached; only where the spec has one"),
@@ -231,6 +234,7 @@ def _named(contexts: tuple[ScopeStatistics, ...]) -> dict[str, ScopeStatistics]:
 
 def _of_context(families: dict[str, Family], labels: tuple[str, str], context: ScopeStatistics) -> None:
     families["oppertune_instances_present"].add_metric(labels, context.instances)
+    families["oppertune_standstill"].add_metric(labels, bool(context.standstill))
     for name, value in (
         ("oppertune_incumbent_reward", context.incumbent_reward),
         ("oppertune_last_reward", context.last_reward),

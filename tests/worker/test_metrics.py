@@ -41,7 +41,7 @@ def tuners(**named: TunerStatistics) -> dict[int, PartitionStatus]:
 
 
 def context(id_: str = "", **changes: Any) -> ScopeStatistics:
-    made = ScopeStatistics(id_, None, 1, 1, inactive=False, incumbent_reward=None, last_reward=None, achieved=None)
+    made = ScopeStatistics(id_, None, 1, 1, False, "", None, None, None)
     return made._replace(**changes)
 
 

@@ -5,6 +5,7 @@ from ....schemas.state import OpenRequest, ScopeState, TunerState
 from ...processor.config_record import status_of
 from ...processor.presence import last_heard_ms, present
 from ...processor.request import never_recorded, progress
+from ...processor.standstill import standstill
 from ..reading.partition_progress import PartitionProgress
 
 
@@ -34,7 +35,9 @@ def waiting_for(tuner: TunerState, scope: ScopeState, partition: PartitionProgre
     if not scope.arms:
         return "the next sign of life of an instance"
     measuring = _measuring(tuner.spec, scope, scope.arms[0], now_ms)
-    return f"target achieved, the incumbent is watched: {measuring}" if status == "achieved" else measuring
+    still = standstill(tuner.spec, scope, now_ms)
+    before = "target achieved, the incumbent is watched: " if status == "achieved" else ""
+    return f"{before}{measuring}{f'. It stands still: {still}' if still else ''}"
 
 
 def _worker(partition: PartitionProgress, now_ms: int) -> str:
