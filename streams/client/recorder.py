@@ -9,7 +9,7 @@ from ...core.summary import Summary
 from ...schemas.base import MAX_EVENT_BYTES, MAX_METRICS, MAX_SUMMARY_BINS
 from .active_request import ActiveRequest
 from .event_builder import Event, EventBuilder
-from .measurement import fault, number
+from .measurement import MAX_MAGNITUDE, fault, number
 from .refusals import Refusals
 
 MAX_WAITING = 131_072
@@ -40,6 +40,7 @@ class Recorder:
         self._waiting: deque[tuple[ActiveRequest, str, float]] = deque()
         self._gathered: dict[ActiveRequest, dict[str, Summary]] = {}
         self._since = -math.inf
+        self._named: set[str] = set()  # names that were looked at, and are right
         self._passed_by = False  # since the last look
         self._to_skip = 0
 
@@ -71,8 +72,12 @@ class Recorder:
     def pass_by(self, metric: str, value: float) -> None:
         """See a measurement that no request is credited with: what is wrong with it is told all the same."""
         self._passed_by = True
+        if type(value) is float and type(metric) is str and metric in self._named and abs(value) <= MAX_MAGNITUDE:
+            return  # nearly all, and at once: a tuner that is parked or done leaves its apps here for days
         if (why := fault(metric, value)) is not None:
             self.refusals.add(metric, why)
+        elif type(metric) is str and len(self._named) < MAX_METRICS:
+            self._named.add(metric)
 
     @property
     def refused(self) -> dict[str, str]:

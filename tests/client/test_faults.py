@@ -234,7 +234,7 @@ def test_topics_that_were_deleted_and_made_again_are_found(real, make):
     topics = Topics(real)
     topics.publish(arm(42), incarnation=2)
     until_renewed(topics, client, pool=42)
-    wait_for(lambda: topics.running("candidate-1"), "the request to be announced")
+    wait_for(lambda: topics.running("candidate-1"), "the request to be announced", 30)
     topics.close()
 
 

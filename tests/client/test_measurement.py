@@ -11,6 +11,7 @@ import pytest
 
 from kafkas import wait_for
 from oppertune.core.errors import InvalidArgument, InvalidArgumentType
+from oppertune.schemas.base import MAX_METRICS
 from oppertune.streams.client import OfflineClient, Tuned, TunerClient
 from oppertune.streams.client.recorder import Recorder
 from oppertune.streams.client.snapshot import Snapshot
@@ -40,7 +41,7 @@ def alone(tmp_path):
     return TunerClient(TUNER, PARAMETERS, settings="127.0.0.1:1", state_dir=tmp_path)
 
 
-@pytest.mark.parametrize("value", NONSENSE)
+@pytest.mark.parametrize("value", NONSENSE, ids=["nan", "inf", "-inf", "huge", "text", "none", "list", "hostile"])
 def test_a_measurement_that_is_none_is_named_though_there_is_no_request(alone, value):
     for _ in range(3):
         alone.record("latency_ms", value)
@@ -57,6 +58,16 @@ def test_a_measurement_without_a_name_is_told_and_never_raises(alone, metric):
     (problem,) = alone.problems
     assert "2 measurements" in problem
     assert "1 to 100 printable characters" in problem
+
+
+def test_names_that_were_right_once_do_not_make_what_follows_right(alone):
+    for value in (1.0, math.nan, 1e81, 2.0, -math.inf):
+        alone.record("latency_ms", value)
+    assert len(alone.problems) == 1
+    assert "3 measurements of latency_ms refused: nan" in alone.problems[0]
+    for n in range(1_000):
+        alone.record(f"m{n}", 1.0)
+    assert len(alone._recorder._named) == MAX_METRICS
 
 
 @pytest.mark.parametrize("settle_s", [0.0, 60.0])
