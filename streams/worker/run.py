@@ -37,7 +37,7 @@ offsets. A thread that waits costs next to nothing."""
 _WARN_FIRST_S = 1.0
 """A broker that is there answers sooner; then the warning is never seen."""
 
-_WARN_S = 10.0
+_WARN_S = 60.0
 """After that: often enough to see that it is still waiting."""
 
 _CRASH_POLL_S = 0.1
@@ -69,7 +69,7 @@ def run_worker(
     status = status or WorkerStatus()
     with contextlib.ExitStack() as stack:
         signals = stack.enter_context(StopSignals(settings.stop_timeout_s))
-        stack.enter_context(_readable_logs())
+        stack.enter_context(_readable_logs(settings.broker.bootstrap))
         # Learners' matrices are small. On a busy machine, or in a container with few of its machine's cores, numpy's
         # threads only wait for each other: a round of the surrogate took four times as long.
         stack.enter_context(threadpool_limits(1, user_api="blas"))
@@ -173,8 +173,8 @@ async def _stop(app: faust.App, ownership: Ownership) -> None:
 
 
 @contextlib.contextmanager
-def _readable_logs() -> Iterator[None]:
-    limit, handlers = RateLimit(), list(logging.getLogger().handlers)
+def _readable_logs(bootstrap: str) -> Iterator[None]:
+    limit, handlers = RateLimit(bootstrap), list(logging.getLogger().handlers)
     for handler in handlers:
         handler.addFilter(limit)
     try:

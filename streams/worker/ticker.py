@@ -69,6 +69,7 @@ class Ticker:
         self._before: dict[int, tuple[PartitionLoop, float, int]] = {}
         self._cuts: dict[Place, int] = {}
         self._skewed = False
+        self._away_since: float | None = None
 
     async def beat(self) -> None:
         """Show in the status that the event loop turns. Never returns."""
@@ -121,9 +122,13 @@ class Ticker:
         try:
             ends = await asyncio.to_thread(self._log_offsets.committed_ends, places, _ASK_S)
         except BrokerUnreachable as error:
-            log.warning("time stands still: %s", error)
+            log.warning("time stands still: %s", error, extra={"broker_away": True})  # one a minute: logs.py
+            self._away_since = self._away_since or time.monotonic()
             return None
         self._status.answered = time.monotonic()
+        if self._away_since is not None:
+            log.info("the broker answers again, after %.0f s", time.monotonic() - self._away_since)
+            self._away_since = None
         return ends
 
     def _look_for_cuts(self, applied: dict[Place, int], ends: dict[Place, int]) -> None:

@@ -1,5 +1,6 @@
 """What ``oppertune watch`` tells, from records as a worker would write them: no worker is needed to follow a fleet."""
 
+import itertools
 import signal
 import threading
 import time
@@ -148,6 +149,17 @@ def test_it_ends_after_so_many_rounds_and_restores_the_signals(writer, call):
     assert (ended.code, ended.out.count(" measured ")) == (ExitCode.OK, 3)
     assert ended.err == ""
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_broker_that_stays_away_is_told_again_now_and_then(writer, monkeypatch):
+    monkeypatch.setattr(watch, "_QUIET_S", 0.0)
+    monkeypatch.setattr(watch, "_AGAIN_S", 0.5)
+    monkeypatch.setattr(watch, "_answers", lambda *_: False)
+    with Following(writer.settings) as following:
+        following.until(3)
+    told = following.told[:3]
+    assert [one.said.endswith("does not answer; waiting for it") for one in told] == [True] * 3
+    assert all(later.time_ms - one.time_ms >= 500 for one, later in itertools.pairwise(told))
 
 
 @pytest.mark.kafka

@@ -757,18 +757,73 @@ def test_the_watchdog_says_what_is_wrong(
 def test_noise_of_a_broker_that_is_away_is_held_back_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("oppertune.streams.worker.logs.monotonic", lambda: now[0])
-    limit = RateLimit()
+    limit = RateLimit("kafka:9092")
 
-    def line(name: str, level: int = logging.ERROR) -> logging.LogRecord:
-        return logging.LogRecord(name, level, "conn.py", 7, "no connection to %s", ("node",), None)
+    def line(name: str, level: int = logging.ERROR, said: str = "a fault of %s") -> logging.LogRecord:
+        return logging.LogRecord(name, level, "conn.py", 7, said, ("node",), None)
 
     assert [limit.filter(line("aiokafka.conn")) for _ in range(100)] == [True] * 3 + [False] * 97
     assert all(limit.filter(line("oppertune.streams.worker.run")) for _ in range(10))
     assert all(limit.filter(line("aiokafka.conn", logging.INFO)) for _ in range(10))
-    now[0] += 11
+    now[0] += 59
+    assert not limit.filter(line("aiokafka.conn"))
+    now[0] += 2
     later = line("aiokafka.conn")
     assert limit.filter(later)
-    assert later.getMessage() == "no connection to node (and 97 more such lines held back)"
+    assert later.getMessage() == "a fault of node (and 98 more such lines held back)"
+
+
+_SAID_OF_A_BROKER_THAT_IS_AWAY = {
+    "Unable connect to node with id 1: [Errno 111] Connect call failed ('127.0.0.1', 9092)": "aiokafka",
+    "Unable to update metadata from [1]": "aiokafka",
+    "Group Coordinator Request failed: NodeNotReadyError: Attempt to send": "aiokafka.consumer.group_coordinator",
+    "Marking the coordinator dead (node 1)for group oppertune.worker.": "aiokafka.consumer.group_coordinator",
+    "Heartbeat session expired - marking coordinator dead": "aiokafka.consumer.group_coordinator",
+    "Failed fetch messages from 1: KafkaConnectionError: Connection at k:9092 closed": "aiokafka.consumer.fetcher",
+    "FAIL [rdkafka#producer-1] 127.0.0.1:9092/1: Connect to ipv4#127.0.0.1:9092 failed: refused": "oppertune.kafka",
+    "FAIL [rdkafka#producer-1] 127.0.0.1:9092/1: Disconnected (after 9 ms in state UP)": "oppertune.kafka",
+}
+
+
+def test_a_broker_that_is_away_is_one_line_and_then_one_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("oppertune.streams.worker.logs.monotonic", lambda: now[0])
+    limit, written = RateLimit("kafka:9092"), []
+    for _ in range(130):
+        for line, (said, name) in enumerate(_SAID_OF_A_BROKER_THAT_IS_AWAY.items()):
+            record = logging.LogRecord(name, logging.ERROR, "x.py", line, said, (), None)
+            written += [record.getMessage()] if limit.filter(record) else []
+        ours = logging.LogRecord("oppertune.streams.worker.ticker", logging.WARNING, "x.py", 99, "still", (), None)
+        ours.broker_away = True
+        written += [ours.getMessage()] if limit.filter(ours) else []
+        now[0] += 1
+    first = next(iter(_SAID_OF_A_BROKER_THAT_IS_AWAY))
+    said = f"no connection to Kafka at kafka:9092, or to a part of it: {first}"
+    assert written == [said, *[f"{said} (and {60 * 9 - 1} more such lines held back)"] * 2]
+
+
+def test_the_ticker_says_once_that_the_broker_answers_again(caplog: pytest.LogCaptureFixture) -> None:
+    class Offsets:
+        away = True
+
+        def committed_ends(self, places: object, timeout_s: float) -> dict[Any, int]:
+            if self.away:
+                raise BrokerUnreachable("it gave no answer in time")
+            return {}
+
+    offsets = Offsets()
+    ticker = Ticker(SETTINGS, cast("Any", None), cast("Any", offsets), WorkerStatus(), cast("Any", None))
+    caplog.set_level(logging.INFO)
+
+    async def ask() -> None:
+        for offsets.away in (False, True, True, False, False):
+            await ticker._ask([])
+
+    asyncio.run(ask())
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.INFO] == [
+        "the broker answers again, after 0 s"
+    ]
+    assert all(vars(r)["broker_away"] for r in caplog.records if r.levelno == logging.WARNING)
 
 
 def test_ranges_are_written_for_people() -> None:

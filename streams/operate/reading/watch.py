@@ -26,6 +26,8 @@ from .tuners import TunerView, read_tuners
 _TOPICS = ("rounds", "configs", "dead-letters")
 _QUIET_S = 5.0
 """After so long without a record, the broker is asked whether it is there."""
+_AGAIN_S = 60.0
+"""While it is away, it is told so often."""
 _PROBE_S = 2.0
 """For its answer; Ctrl-C waits for it, too."""
 
@@ -69,7 +71,7 @@ def watch_events(
     # Errors of the connection are what the broker is asked for below, not to be printed among the lines.
     consumer = Consumer(settings.consumer() | {"error_cb": lambda _: None, "log_level": 0})
     watched = Watched(partial(_tuner, settings))
-    left, quiet, away = rounds, Deadline(_QUIET_S), False
+    left, quiet, away, again = rounds, Deadline(_QUIET_S), False, Deadline(_AGAIN_S)
     probed = settings.topic("rounds")
     try:
         consumer.assign(
@@ -80,7 +82,8 @@ def watch_events(
             if messages or quiet.passed:
                 was_away, away = away, not messages and not _answers(consumer, probed)
                 quiet = Deadline(_QUIET_S)
-                if away != was_away:
+                if away != was_away or (away and again.passed):
+                    again = Deadline(_AGAIN_S)
                     said = "does not answer; waiting for it" if away else "answers again"
                     yield WatchEvent(
                         what="broker", time_ms=time_ns() // 1_000_000, said=f"the broker at {settings.bootstrap} {said}"
