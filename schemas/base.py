@@ -14,6 +14,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
 )
 from pydantic_core import CoreSchema, core_schema
@@ -59,6 +60,29 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Whole = Annotated[int, Field(ge=-(2**63 - 1), le=2**63 - 1)]
 """Any whole number: larger ones do not survive JSON writers such as orjson, nor 64-bit clients. Where a :data:`Finite`
 may stand, too, one that is larger is read as that."""
+_ANY_NUMBER: TypeAdapter[int | float] = TypeAdapter(Whole | Finite)
+
+
+def bounded(data: Any) -> Any:  # noqa: ANN401 - any JSON
+    """JSON as it is, if every number in it is a :data:`Whole` or a :data:`Finite`.
+
+    Raises:
+        ValueError: One is not.
+    """
+    if isinstance(data, dict):
+        for value in data.values():
+            bounded(value)
+    elif isinstance(data, list):
+        for value in data:
+            bounded(value)
+    elif isinstance(data, int | float):
+        try:
+            _ANY_NUMBER.validate_python(data)
+        except ValidationError:
+            raise ValueError("a number is not finite, or has too many digits") from None
+    return data
+
+
 Value = Annotated[str, StringConstraints(max_length=1000)] | Whole | Finite
 """One parameter's value: a category, an integer or a real."""
 Values = Annotated[dict[ParameterName, Value], Field(max_length=200)]

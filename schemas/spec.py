@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from ..core.values import SWITCH, Categorical, Integer, Real, ValueType
 from .base import (
@@ -17,6 +17,7 @@ from .base import (
     Seconds,
     Share,
     TunerName,
+    bounded,
 )
 from .context import ContextSpec
 
@@ -113,7 +114,9 @@ class AlgorithmSpec(Handwritten):
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(
         "auto", description="`auto` chooses; or a shipped algorithm, or one that is installed with the worker"
     )
-    args: dict[str, Any] = Field({}, description="by name, as the algorithm's own page says")
+    args: Annotated[dict[str, Any], AfterValidator(bounded)] = Field(
+        {}, description="by name, as the algorithm's own page says"
+    )
 
 
 class Term(Handwritten):

@@ -60,7 +60,7 @@ class PartitionStatistics:
     Attributes:
         tuners: By name.
         dispositions: Consumed records by what became of them, since the partition began.
-        lost: Records that were deleted before they were applied, since then.
+        lost: Records that were deleted before they were applied, or cannot be read, since then.
         time_ms: Partition time; 0 before the first record.
     """
 

@@ -106,6 +106,7 @@ def report(status: WorkerStatus, settings: WorkerSettings, now: float) -> dict[s
         "alive": condition.alive,
         "partitions": [number for number, _ in partitions],
         "lag": status.lag,
+        "lost": sum(partition.lost for _, partition in partitions),
         "broker": settings.broker.bootstrap,
         "broker_answered_s_ago": round(now - status.answered, 1) if status.answered is not None else None,
         "clock_ahead_s": status.clock_ahead_s,

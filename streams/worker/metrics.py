@@ -192,7 +192,7 @@ def _of_partition(families: dict[str, Family], number: str, partition: Partition
     for disposition in DISPOSITIONS:
         count = statistics.dispositions.get(disposition, 0) - initial.dispositions.get(disposition, 0)
         families["oppertune_dispositions_total"].add_metric((number, disposition), count)
-    families["oppertune_lost_records_total"].add_metric((number,), statistics.lost - initial.lost)
+    families["oppertune_lost_records_total"].add_metric((number,), partition.lost)
     families["oppertune_lag_records"].add_metric((number,), partition.lag)
     for topic, offset in partition.applied.items():
         families["oppertune_applied_offset"].add_metric((number, topic), offset)

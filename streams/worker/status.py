@@ -45,6 +45,11 @@ class PartitionStatus:
     statistics: PartitionStatistics = field(default_factory=PartitionStatistics)
     initial_statistics: PartitionStatistics | None = None
 
+    @property
+    def lost(self) -> int:
+        """Records that were lost since this worker took the partition over."""
+        return self.statistics.lost - (self.initial_statistics or self.statistics).lost
+
 
 @dataclass(slots=True)
 class WorkerStatus:

@@ -1,17 +1,23 @@
 """Fetched batches that cannot be read: their records are handed on as lost, and reading goes on behind them.
 
 aiokafka raises where a batch's checksum is wrong or its compression cannot be undone, again at every attempt: one batch
-of anybody's would end each worker of the fleet for good. ``PartitionRecords`` is private to aiokafka, which has no hook
-here; tests/worker/test_faust_pins.py fails when it changes.
+of anybody's would end each worker of the fleet for good. One of a megabyte that unfolds to gigabytes would do so by its
+memory. ``PartitionRecords`` and the decoders are private to aiokafka, which has no hook here;
+tests/worker/test_faust_pins.py fails when they change.
 """
 
+import gzip
+import io
 import logging
+import mmap
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import codec
 from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import DefaultRecordBatch
 
 from ..processor import Unreadable
 
@@ -19,6 +25,10 @@ log = logging.getLogger(__name__)
 
 _MOST = 2**20
 """More records than fit in any batch: a header that says more is damaged itself."""
+
+_MOST_BYTES = 64 * 2**20
+"""A batch unfolds to no more. Producers compress batches of a megabyte or less, so even a batch that fills the topics'
+megabyte when compressed rarely needs half of it."""
 
 _CODECS = {"snappy": codec.has_snappy, "lz4": codec.has_lz4, "zstd": codec.has_zstd}
 
@@ -29,8 +39,32 @@ def missing_codecs() -> list[str]:
 
 
 def survive_unreadable_batches() -> None:
-    """Have aiokafka's consumers hand on what cannot be read, instead of raising."""
+    """Have aiokafka's consumers hand on what cannot be read, instead of raising or running out of memory."""
     fetcher.PartitionRecords = _PartitionRecords
+    module = sys.modules[DefaultRecordBatch.__module__]  # in C, or in Python where there is no wheel
+    for name, decode in (("gzip_decode", _gzip), ("lz4_decode", _lz4), ("zstd_decode", _zstd)):
+        setattr(module, name, decode)  # snappy cannot make much of little
+
+
+def _gzip(payload: bytes | memoryview) -> bytes:
+    unfolded = gzip.GzipFile(fileobj=io.BytesIO(payload)).read(_MOST_BYTES + 1)
+    if len(unfolded) > _MOST_BYTES:
+        raise ValueError("it unfolds to too much")
+    return unfolded
+
+
+def _lz4(payload: bytes | memoryview) -> bytes:
+    import cramjam  # noqa: PLC0415 - missing_codecs says so where it is not there
+
+    with mmap.mmap(-1, _MOST_BYTES) as room:  # takes memory only as it is written
+        return room[: cramjam.lz4.decompress_into(payload, room)]
+
+
+def _zstd(payload: bytes | memoryview) -> bytes:
+    import cramjam  # noqa: PLC0415 - as above
+
+    with mmap.mmap(-1, _MOST_BYTES) as room:
+        return room[: cramjam.zstd.decompress_into(payload, room)]
 
 
 @dataclass(slots=True)

@@ -130,6 +130,16 @@ def test_a_wild_number_in_any_field_of_a_spec_is_refused_or_can_be_worked_with(r
         assert goes_on(world), path
 
 
+@pytest.mark.parametrize("raw", [b"1" + b"0" * 400, b"1e400", b'[{"deep": -1e101}]'])
+def test_a_wild_number_among_an_algorithms_arguments_is_refused(raw: bytes) -> None:
+    world = World()
+    command = {"v": 1, "id": "c", "kind": "apply", "tuner": "checkout", "author": "test", "spec": FULL}
+    world.send("commands", with_number(command, ("spec", "algorithm", "args", "random_seed"), raw))
+    world.fold()
+    assert world.letter_reasons() == ["spec_invalid"]
+    assert b"algorithm.args: Value error, a number is not finite" in dict(world.letters[0].headers)["detail"]
+
+
 def test_measurements_of_a_round_are_as_many_as_its_record_can_count() -> None:
     world = running(spec(measurement={**SPEC["measurement"], "min_duration_s": 10}))
     most = {**SUMMARY, "count": 10**12, "bins": {"35": 10**12 - 1}}

@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 import inspect
+import sys
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import DefaultRecordBatch
 from faust.app.base import App
 from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
@@ -48,6 +50,8 @@ def test_what_unpacks_batches_is_what_was_read_and_is_replaced() -> None:
     assert "PartitionRecords(" in inspect.getsource(fetcher.Fetcher._proc_fetch_request)
     unreadable.survive_unreadable_batches()
     assert fetcher.PartitionRecords is unreadable._PartitionRecords
+    decoders = vars(sys.modules[DefaultRecordBatch.__module__])
+    assert {"gzip_decode", "lz4_decode", "snappy_decode", "zstd_decode"} <= decoders.keys()
 
 
 def test_our_consumer_differs_from_fausts_only_where_it_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,12 +118,19 @@ def worker_with(world: World, now_ms: int = 0) -> WorkerStatus:
     return status(partitions={0: PartitionStatus(applied={}, lag=4, statistics=world.partition.statistics(now_ms))})
 
 
+def test_what_was_lost_here_is_told() -> None:
+    worker = status()
+    worker.partitions[0].statistics = PartitionStatistics(lost=9)
+    worker.partitions[0].initial_statistics = PartitionStatistics(lost=4)
+    assert told(worker)["lost"] == 5
+
+
 def test_a_clock_that_is_off_is_said_while_it_is() -> None:
     worker = status()
     worker.partitions[0].clock_ahead_s = -299.7
     assert health(worker, SETTINGS, NOW).reason.endswith("; this machine's clock is 300 s behind the broker's")
     assert health(worker, SETTINGS, NOW).ready
-    assert report(worker, SETTINGS, NOW)["clock_ahead_s"] == -299.7
+    assert told(worker)["clock_ahead_s"] == -299.7
     worker.partitions[0].clock_ahead_s = 0.5
     assert "clock" not in health(worker, SETTINGS, NOW).reason
 

@@ -20,7 +20,7 @@ HEADER = 61
 """Bytes of a batch before its records; the checksum covers those from 21 on."""
 
 
-def batch(first: int, count: int, codec: str) -> bytearray:
+def batch(first: int, count: int, codec: str, size: int = 0) -> bytearray:
     made = DefaultRecordBatchBuilder(
         magic=2,
         compression_type=CODECS[codec],
@@ -28,10 +28,10 @@ def batch(first: int, count: int, codec: str) -> bytearray:
         producer_id=-1,
         producer_epoch=-1,
         base_sequence=-1,
-        batch_size=1 << 20,
+        batch_size=1 << 22,
     )
     for n in range(count):
-        made.append(n, timestamp=1_000 + n, key=b"k", value=b"value %d " % (first + n) * 20, headers=[])
+        made.append(n, timestamp=1_000 + n, key=b"k", value=b"value %d " % (first + n) * 20 + bytes(size), headers=[])
     raw = bytearray(made.build())
     raw[0:8] = first.to_bytes(8)  # as the broker does; the checksum does not cover it
     return raw
@@ -89,6 +89,17 @@ def test_a_batch_without_its_codec_is_lost(monkeypatch: pytest.MonkeyPatch) -> N
     compressed[22] = compressed[22] & ~7 | CODECS["lz4"]
     recompute_checksum(compressed)
     assert fates(read(compressed, batch(2, 1, "none"))) == [(0, True), (1, True), (2, False)]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
+def test_a_batch_that_unfolds_to_more_than_memory_should_hold_is_lost(
+    codec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unreadable.survive_unreadable_batches()
+    monkeypatch.setattr(unreadable, "_MOST_BYTES", 100_000)
+    fits, too_large = batch(0, 1, codec, size=90_000), batch(1, 1, codec, size=1_000_000)
+    assert len(too_large) < 100_000
+    assert fates(read(fits, too_large, batch(2, 1, codec))) == [(0, False), (1, True), (2, False)]
 
 
 def test_of_a_batch_that_ends_too_early_the_first_records_are_read() -> None:
