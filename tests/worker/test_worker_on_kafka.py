@@ -210,7 +210,9 @@ def test_a_recreated_topic_is_refused_with_the_command_that_adopts_it(
     admin.create_topics([NewTopic(topic, 4, 1, config=config)])[topic].result(10)
     if running:
         assert one.wait_exit(30) in {75, 78}, one.log
-        assert f"{topic}: is the topic gone" in one.log or re.search(f"{topic}-. ends at (?:offset )?0", one.log), one.log
+        assert f"{topic}: is the topic gone" in one.log or re.search(f"{topic}-. ends at (?:offset )?0", one.log), (
+            one.log
+        )
     again = worker("b", real).start()
     assert again.wait_exit() == 78
     assert "oppertune topics adopt metrics" in again.log
