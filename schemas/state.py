@@ -100,13 +100,22 @@ Bits = Annotated[
 
 
 class Window(_Part):
-    """Which numbered events of one producer were counted under one request.
+    """Which numbered events of one producer were counted.
 
     Bit i of ``mask`` stands for the number ``high - i``.
     """
 
     high: int = -1
     mask: Bits = 0
+
+
+class Producer(Window):
+    """One boot of an instance: which of its context events were counted, and until when it counts as present."""
+
+    expires_ms: Milliseconds = Field(0, description="0: it is not here")
+    heard_ms: Milliseconds = Field(0, description="time of its newest sign of life, or of its goodbye")
+    left: bool | None = Field(None, description="it said goodbye")
+    ids: list[str] | None = Field(None, description="hashes of the ids of its last events, if they are not numbered")
 
 
 class OpenRequest(_Part):
@@ -125,6 +134,7 @@ class OpenRequest(_Part):
     metrics: dict[MetricName, Summary] = {}
     intervals_s: list[float] = Field([], description="expansion of the sum of the measured intervals")
     ran: dict[InstanceName, int] = Field({}, description="instances that run it, and how often each reported")
+    boots: dict[InstanceName, list[str]] | None = Field(None, description="of the instances that run it, if numbered")
     windows: dict[str, Window] = Field({}, description="by producer: instance and boot")
     seen: dict[str, int] = Field({}, description="hashes of the ids of events that are not numbered")
     events: Counter = 0
@@ -179,6 +189,9 @@ class ScopeState(_Mutable, Record):
     incumbent: Incumbent
     arms: Arms = Field([], description="open requests of the round, one per arm")
     presence: dict[InstanceName, Presence] = {}
+    producers: dict[InstanceName, dict[str, Producer]] = Field(
+        {}, description="by instance and boot, those included that are gone: no copy of an event brings them back"
+    )
     achieved: bool = False
     streak: Counter = Field(0, description="incumbent rounds in a row at or above (below, once achieved) the target")
     promising: Counter = Field(0, description="exploring rounds in a row at or above the target")

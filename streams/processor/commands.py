@@ -10,7 +10,7 @@ from ...schemas.base import explain
 from ...schemas.events import Command
 from ...schemas.spec import TunerSpec
 from ...schemas.state import TunerState
-from . import edit, learners
+from . import edit, learners, presence
 from . import round as rounds
 from .changes import Changes
 from .disposition import Disposed
@@ -175,9 +175,13 @@ def _begin_anew(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, ch
         if name and not same_contexts:
             changes.scopes.discard(name)
             changes.forget(tuner.name, name)
+            presence.remember(fresh.scopes[""], old)
         else:
             scope = fresh.add(new_scope(fresh.state, context_of(old)))
-            scope.presence = old.presence if same_contexts else {}
+            if same_contexts:
+                scope.presence, scope.producers = old.presence, old.producers
+            else:
+                presence.remember(scope, old)
             scope.version = old.version
     return fresh
 

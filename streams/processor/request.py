@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from ...core.summary import Summary, exact_sum
 from ...schemas.base import MAX_METRICS, ms
-from ...schemas.events import MeasuredSummary, Measurement, MetricEvent
+from ...schemas.events import ContextEvent, MeasuredSummary, Measurement, MetricEvent
 from ...schemas.keys import request_id
 from ...schemas.records import MetricResult
 from ...schemas.spec import TunerSpec
-from ...schemas.state import OpenRequest, Presence, ScopeState, TunerState
+from ...schemas.state import OpenRequest, ScopeState, TunerState
 from .deduplication import count_once
 from .disposition import Disposed
-from .presence import present
+from .presence import present, waited_for
 
 MAX_SAMPLES = 2**53
 """Measurements of one metric in a round, each counted as often as its weight says: a record's counters hold no more."""
@@ -34,9 +34,18 @@ def of_id(scope: ScopeState, id_: str | None) -> OpenRequest | None:
     return None
 
 
-def activate(spec: TunerSpec, request: OpenRequest, instance: str, now_ms: int) -> None:
+MAX_BOOTS = 8
+"""Boots of an instance that are known to have run a request: of one that starts again and again, the first do."""
+
+
+def activate(spec: TunerSpec, request: OpenRequest, event: ContextEvent | MetricEvent, now_ms: int) -> None:
     """Note that an instance runs the request. Events come in any order: the earliest counts."""
-    request.ran.setdefault(instance, 0)
+    request.ran.setdefault(event.instance, 0)
+    if event.boot is not None:
+        request.boots = request.boots or {}
+        boots = request.boots.setdefault(event.instance, [])
+        if event.boot not in boots and len(boots) < MAX_BOOTS:
+            boots.append(event.boot)
     if request.activated_ms is None or now_ms < request.activated_ms:
         request.activated_ms = now_ms
         request.measure_by_ms = now_ms + ms(spec.measurement_s)
@@ -99,7 +108,7 @@ def measure(spec: TunerSpec, request: OpenRequest, event: MetricEvent, now_ms: i
     if bins > MAX_BINS:
         raise Disposed("refused", "too_many_bins", f"more than {MAX_BINS} histogram bins in one round")
     count_once(request, event)
-    activate(spec, request, event.instance, now_ms)
+    activate(spec, request, event, now_ms)
     request.ran[event.instance] += 1
     request.events += 1
     request.intervals_s.append(event.interval_s)
@@ -216,7 +225,11 @@ def enough_instances(spec: TunerSpec, scope: ScopeState, request: OpenRequest, n
 def silent(scope: ScopeState, request: OpenRequest, now_ms: int) -> list[str]:
     """The instances that ran the request, reported nothing and fell silent, heartbeats too; not who said goodbye."""
     deadline = deadline_ms(request)
-    return [n for n, p in _unreported(scope, request) if (p.heard_ms or 0) <= deadline and p.expires_ms < now_ms]
+    return [
+        name
+        for name, signs in waited_for(scope, request).items()
+        if any((sign.heard_ms or 0) <= deadline and sign.expires_ms < now_ms for sign in signs)
+    ]
 
 
 def can_be_measured(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
@@ -232,15 +245,11 @@ def judged_ms(spec: TunerSpec, scope: ScopeState, request: OpenRequest) -> int:
     or the end of its presence tells whether it lives and has nothing to measure, or fell silent.
     """
     deadline = deadline_ms(request)
-    unknown = [p.expires_ms for _, p in _unreported(scope, request) if (p.heard_ms or 0) <= deadline < p.expires_ms]
+    signs = (sign for of_instance in waited_for(scope, request).values() for sign in of_instance)
+    unknown = [sign.expires_ms for sign in signs if (sign.heard_ms or 0) <= deadline < sign.expires_ms]
     if not unknown or (samples(spec, request) and enough_instances(spec, scope, request, deadline)):
         return deadline + 1
     return max(unknown) + 1
-
-
-def _unreported(scope: ScopeState, request: OpenRequest) -> Iterable[tuple[str, Presence]]:
-    """Who ran the request, reported nothing, and did not say goodbye."""
-    return ((n, scope.presence[n]) for n, reports in request.ran.items() if not reports and n in scope.presence)
 
 
 def never_recorded(spec: TunerSpec, request: OpenRequest) -> str:

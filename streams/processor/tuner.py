@@ -11,10 +11,11 @@ from ...schemas.context import reduce_context
 from ...schemas.events import ContextEvent, MetricEvent
 from ...schemas.keys import values_hash
 from ...schemas.spec import TunerSpec
-from ...schemas.state import Incumbent, ScopeState, Suspension, TunerState
+from ...schemas.state import Incumbent, Producer, ScopeState, Suspension, TunerState
 from . import presence, request, reward
 from . import round as rounds
 from .changes import Changes
+from .deduplication import count_context
 from .disposition import Disposed
 from .effects import Effects
 from .learners import Learners
@@ -86,17 +87,55 @@ class Tuner:
         if self.state.suspended is not None:
             raise Disposed("held", "suspended", letter=False)
         context = self._context(event)
-        changes.scopes.update(presence.leave(self.scopes.values(), event, but=context.id))
-        if event.leaving:
+        known = presence.known(self.scopes.values(), event)
+        producer = known[1] if known is not None else Producer()
+        newest = count_context(producer, event)
+        if known is not None:
+            changes.scopes.add(known[0].scope)
+        if newest and event.leaving:
+            self._sign_off(context, event, producer, changes)
             return
-        scope = self._scope(context)
-        changes.scopes.add(scope.scope)  # before anything that may refuse the event when part of it is noted
-        presence.see(scope, event, event.ttl_s or self.spec.presence_s, self.spec.max_instances, changes.now_ms)
+        scope = self.scopes.get(context.id)
+        if newest:  # else it counts, and undoes nothing of what came after it
+            scope = self._arrive(context, event, producer, starts=known is None, changes=changes)
+        if scope is None or producer.left:
+            return
         running = request.of_id(scope, event.request_id)
         if running is not None and changes.now_ms <= request.deadline_ms(running):
-            request.activate(self.spec, running, event.instance, changes.now_ms)
-        if not scope.arms:
+            request.activate(self.spec, running, event, changes.now_ms)
+            changes.scopes.add(scope.scope)
+        if not scope.arms and newest:
             rounds.open_next(self.state, scope, self.learners, changes)
+
+    def _sign_off(self, context: Context, event: ContextEvent, producer: Producer, changes: Changes) -> None:
+        """A boot says goodbye; one that was never heard of is remembered all the same, for what it sent before."""
+        if context.id in self.scopes and presence.known(self.scopes.values(), event) is None:
+            presence.check_room(self.scopes[context.id], event, self.spec.max_instances, changes.now_ms)
+            presence.boots_of(self.scopes[context.id], event.instance)[event.boot or ""] = producer
+        for scope in self.scopes.values():
+            if event.instance in scope.producers or event.instance in scope.presence:
+                presence.sign_off(scope, event, changes.now_ms)
+                changes.scopes.add(scope.scope)
+
+    def _arrive(
+        self, context: Context, event: ContextEvent, producer: Producer, *, starts: bool, changes: Changes
+    ) -> ScopeState:
+        """A boot is in a scope, and nowhere else any more; ``starts``: it was never heard of before."""
+        others = [
+            scope
+            for scope in self.scopes.values()
+            if scope.scope != context.id and (event.instance in scope.producers or event.instance in scope.presence)
+        ]
+        for other in others:  # before anything that may refuse the event
+            presence.move_out(other, event, starts=starts)
+            changes.scopes.add(other.scope)
+        scope = self._scope(context)
+        presence.check_room(scope, event, self.spec.max_instances, changes.now_ms)
+        changes.scopes.add(scope.scope)
+        presence.see(scope, event, producer, event.ttl_s or self.spec.presence_s, changes.now_ms)
+        for other in others:
+            presence.hand_over(other, event)
+        return scope
 
     def metric(self, event: MetricEvent, changes: Changes) -> None:
         """Measurements made under a request.
@@ -116,9 +155,14 @@ class Tuner:
                 changes.miss(event, why.disposition, why.reason)
             raise
         spec, now_ms = self.spec, changes.now_ms
-        changes.scopes.add(scope.scope)  # a duplicate is refused, and a sign of life all the same
-        presence.see(scope, event, spec.presence_s, spec.max_instances, now_ms)
+        known = presence.known((scope,), event) or presence.known(self.scopes.values(), event)
+        if known is None or known[0] is scope:
+            presence.check_room(scope, event, spec.max_instances, now_ms)
         request.measure(spec, matched, event, now_ms)
+        changes.scopes.add(scope.scope)
+        producer = known[1] if known is not None else Producer()
+        if (known is None or known[0] is scope) and not producer.left:  # else measured before its goodbye, or elsewhere
+            presence.see(scope, event, producer, spec.presence_s, now_ms)
         if request.measured_enough(spec, scope, matched, now_ms):
             rounds.close_measured(self.state, scope, matched, self.learners, changes)
 
