@@ -72,7 +72,9 @@ def test_a_round_that_nobody_ran_though_it_could_be_seen_still_fails():
     for _ in range(6):
         world.here()
         world.wait(2)
-    assert [(r.outcome, r.why) for r in world.rounds[1:]] == [("failed", "no instance ran it in time")]
+    assert [(r.outcome, r.why) for r in world.rounds[1:]] == [
+        ("failed", "refused: 1 instances are here, and none ran it in time")
+    ]
 
 
 def test_a_round_that_apps_gave_up_with_its_lease_is_skipped_and_the_next_one_can_be_seen():
