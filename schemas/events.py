@@ -53,6 +53,8 @@ class ContextEvent(_FromInstance):
 
     context: ContextData | None = Field(None, description="what the instance says of its situation")
     request_id: Identifier | None = Field(None, description="the open request that the instance now runs")
+    refused_id: Identifier | None = Field(None, description="the open request that the instance cannot run")
+    refused_why: Annotated[str, StringConstraints(max_length=300)] = Field("", description="why it cannot")
     ttl_s: PositiveSeconds | None = Field(None, description="present for so long; default: the spec's")
     leaving: bool = Field(False, description="a clean goodbye: the instance is present no more")
 

@@ -134,6 +134,7 @@ class OpenRequest(_Part):
     metrics: dict[MetricName, Summary] = {}
     intervals_s: list[float] = Field([], description="expansion of the sum of the measured intervals")
     ran: dict[InstanceName, int] = Field({}, description="instances that run it, and how often each reported")
+    refused: dict[InstanceName, str] = Field({}, description="instances that say that they cannot run it, and why")
     boots: dict[InstanceName, list[str]] | None = Field(None, description="of the instances that run it, if numbered")
     windows: dict[str, Window] = Field({}, description="by producer: instance and boot")
     seen: dict[str, int] = Field({}, description="hashes of the ids of events that are not numbered")
@@ -204,6 +205,7 @@ class ScopeState(_Mutable, Record):
         None, description="since when a round that is measured is awaited; none while nobody is here, or it is paused"
     )
     unmeasured_why: str = Field("", description="why the newest closed round was not measured; empty where it was")
+    refused: Counter = Field(0, description="rounds in a row that nobody who was here ran")
     learner: Json | None = None
 
 

@@ -16,7 +16,7 @@ from .config_follower import ConfigFollower, ContextData, FollowedRecord
 from .connection import ConfigMessage, Connection
 from .event_builder import EventBuilder
 from .incumbent_store import IncumbentStore
-from .offer import Offer, offer_of
+from .offer import Offer, Refusal, offer_of
 from .parameters import Parameters
 from .real_threads import real_sleep, start_thread, wait_until
 from .recorder import Recorder
@@ -316,11 +316,14 @@ class Agent:
             self._say(leaving=True)
 
     def _say(self, *, leaving: bool) -> None:
-        request = self._current.view.own.active_request
+        request, refusal = self._current.view.own.active_request, self._current.view.refusal
         running = None
         if request is not None and request.activated is not None and request.terms.credited:
             running = request.terms.arm.request_id
-        self.connection.send(self.events.presence(self.follower.context, running, leaving=leaving))
+        elif request is not None and self.in_effect.problem:
+            refusal = Refusal(request.terms.arm.request_id, self.in_effect.problem)
+        event = self.events.presence(self.follower.context, running, refusal=refusal, leaving=leaving)
+        self.connection.send(event)
 
     def _keep(self) -> None:
         if self._keep_due:

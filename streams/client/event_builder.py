@@ -9,6 +9,7 @@ from ...schemas.base import MAX_SECONDS
 from ...schemas.events import ContextEvent, MeasuredSummary, MetricEvent
 from .active_request import RequestTerms
 from .config_follower import ContextData
+from .offer import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,21 @@ class EventBuilder:
         self.boot = boot
         self._next = {"contexts": 0, "metrics": 0}
 
-    def presence(self, context: ContextData | None, request_id: str | None, *, leaving: bool = False) -> Event:
-        """The instance is here, runs a request, or leaves."""
+    def presence(
+        self,
+        context: ContextData | None,
+        request_id: str | None,
+        *,
+        refusal: Refusal | None = None,
+        leaving: bool = False,
+    ) -> Event:
+        """The instance is here, runs a request or refuses one, or leaves."""
         event = ContextEvent(
             **self._numbered("contexts"),
             context=None if context is None else dict(context),
             request_id=request_id,
+            refused_id=refusal.request_id if refusal is not None else None,
+            refused_why=refusal.why[:300] if refusal is not None else "",
             leaving=leaving,
         )
         return Event("contexts", event.to_bytes())

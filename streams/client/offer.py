@@ -1,8 +1,8 @@
 """What a tuner's records offer this app: every configuration inside its own bounds, or replaced. Pure functions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from ...schemas.configs import ARM_KINDS, STATUSES, Arm, ConfigRecord
 from .active_request import RequestTerms
@@ -10,6 +10,13 @@ from .config_follower import FollowedRecord
 from .parameters import Parameters, Values
 from .resolve import effective_hash, resolve_arm, resolve_each
 from .status import Source, Status
+
+
+class Refusal(NamedTuple):
+    """A request that this app cannot run, and why."""
+
+    request_id: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +27,13 @@ class OfferedArm:
         share: Its length.
         values: The arm's values; the incumbent's where the arm cannot be run.
         terms: How it is measured; ``None``: it is not, the incumbent is run.
+        refusal: Of an arm that is outside of what the app can run.
     """
 
     share: float
     values: Values
     terms: RequestTerms | None
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,8 @@ def _offered(
     try:
         tried = resolve_arm(parameters, arm.values)
     except ValueError as error:
-        return instead, (f"arm {arm.arm} is refused, the incumbent is run: {error}",)
+        refused = replace(instead, refusal=Refusal(arm.request_id, str(error)))
+        return refused, (f"arm {arm.arm} is refused, the incumbent is run: {error}",)
     hash_ = effective_hash(arm, tried)
     terms = RequestTerms(arm, record.scope, hash_, interval_s=record.interval_s, settle_s=record.settle_s)
     return OfferedArm(arm.share, tried.values, terms), tuple(f"arm {arm.arm}: {p}" for p in tried.problems)

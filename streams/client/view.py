@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from ...core.assignment import choose, position
 from .active_request import ActiveRequest, Inbox
-from .offer import Offer
+from .offer import Offer, Refusal
 from .real_threads import wait_until
 from .snapshot import Snapshot
 from .status import Source, Status
@@ -25,6 +25,7 @@ class View:
         problems: What was wrong with what was received.
         restart: Parameters that need a restart of the app.
         awaiting_restart: Those of them for which the instance's own configuration waits.
+        refusal: What the instance itself was to run, and cannot.
     """
 
     status: Status
@@ -36,6 +37,7 @@ class View:
     problems: tuple[str, ...] = ()
     restart: tuple[str, ...] = ()
     awaiting_restart: tuple[str, ...] = ()
+    refusal: Refusal | None = None
 
     def assigned(self, unit: str) -> Snapshot:
         """What a unit runs."""
@@ -94,7 +96,8 @@ def view_of(
         for arm in offer.arms
     )
     view = View(offer.status, offer.source, incumbent, incumbent, arms, offer.salt, offer.problems)
-    return replace(view, own=view.assigned(unit))
+    own = choose([(arm.share, arm) for arm in offer.arms], position(offer.salt, unit)) if offer.arms else None
+    return replace(view, own=view.assigned(unit), refusal=own.refusal if own is not None else None)
 
 
 def without_restart(view: View, running: View, restart: Iterable[str]) -> View:

@@ -51,6 +51,18 @@ def activate(spec: TunerSpec, request: OpenRequest, event: ContextEvent | Metric
         request.measure_by_ms = now_ms + ms(spec.measurement_s)
 
 
+def refused_by_all(scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
+    """Whether nobody runs a request, and all who are here say that they cannot."""
+    return not request.ran and all(name in request.refused for name in present(scope, now_ms))
+
+
+def refusals(request: OpenRequest) -> str:
+    """Who cannot run a request, and why, by one of them."""
+    name, why = min(request.refused.items())
+    others = f" and {len(request.refused) - 1} more" if len(request.refused) > 1 else ""
+    return f"refused by {name}{others}: {why}"
+
+
 def deadline_ms(request: OpenRequest) -> int:
     """The last moment at which an event for the request counts: of activation, then of measurement."""
     return request.activate_by_ms if request.measure_by_ms is None else request.measure_by_ms

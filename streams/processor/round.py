@@ -21,6 +21,7 @@ from .request import (
     judged_ms,
     measured_enough,
     never_recorded,
+    refusals,
     results,
     ripe_ms,
     samples,
@@ -124,17 +125,32 @@ def _at_deadline(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_m
     if lease.ran_out(spec, scope, now_ms):
         return End("skipped", "its lease ran out: no worker renewed it")
     if request.measure_by_ms is None:
-        return _not_run(spec, scope, now_ms)
+        return _not_run(spec, scope, request, now_ms)
     if not can_be_measured(spec, scope, request, now_ms):
         gone = f"{len(silent(scope, request, now_ms))} of the {len(request.ran)} instances that ran it fell silent"
         return _silent(spec, scope, gone, fail=spec.deadlines.on_silence == "fail")
     return End("skipped", _inconclusive(spec, request))
 
 
-def _not_run(spec: TunerSpec, scope: ScopeState, now_ms: int) -> End:
+def refuse(tuner: TunerState, scope: ScopeState, request: OpenRequest, learners: Learners, changes: Changes) -> None:
+    """Close a request that all who are here refuse, and open the next round: at once, or after a while.
+
+    Each in a row waits a heartbeat longer, up to its deadline: an app that refuses all there is must not be asked a
+    hundred times a second.
+    """
+    after_ms = request.opened_ms + scope.refused * ms(tuner.spec.heartbeat_s)
+    request.activate_by_ms = min(request.activate_by_ms, after_ms)
+    if changes.now_ms >= after_ms:
+        close(tuner, scope, request, learners, changes, End("skipped", refusals(request), refused=True))
+        open_next(tuner, scope, learners, changes)
+
+
+def _not_run(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> End:
     """Nobody ran it: where instances are here all the same, they refuse it, or cannot take it."""
     here = len(presence.present(scope, now_ms))
     why = f"refused: {here} instances are here, and none ran it in time" if here else "no instance ran it in time"
+    if request.refused:
+        why = refusals(request)
     if spec.deadlines.on_inactive == "fail":
         return _silent(spec, scope, why, fail=True)
     return End("skipped", why, refused=here > 0)
@@ -186,6 +202,7 @@ def close(
     if end.reward is not None:
         scope.worst_reward = end.reward if scope.worst_reward is None else min(scope.worst_reward, end.reward)
         scope.last_reward = end.reward
+    scope.refused = scope.refused + 1 if end.refused else 0
     if end.outcome == "measured":
         scope.unmeasured_since_ms, scope.unmeasured_why = changes.now_ms, ""
     elif end.outcome != "superseded":

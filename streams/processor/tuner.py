@@ -104,6 +104,12 @@ class Tuner:
         if running is not None and changes.now_ms <= request.deadline_ms(running):
             request.activate(self.spec, running, event, changes.now_ms)
             changes.scopes.add(scope.scope)
+        refused = request.of_id(scope, event.refused_id)
+        if refused is not None:
+            refused.refused[event.instance] = event.refused_why
+            changes.scopes.add(scope.scope)
+            if request.refused_by_all(scope, refused, changes.now_ms):
+                rounds.refuse(self.state, scope, refused, self.learners, changes)
         if not scope.arms and newest:
             rounds.open_next(self.state, scope, self.learners, changes)
 

@@ -384,6 +384,29 @@ def test_a_callback_that_raises_is_reported_and_the_request_not_announced(topics
     assert "nothing by nought" in caplog.text
 
 
+def refusals(topics):
+    return {event.refused_id: event.refused_why for event in topics.read().contexts if event.refused_id}
+
+
+def test_what_the_app_cannot_run_is_refused_with_the_reason(topics, make):
+    def changed(new, old):
+        if new["pool"] == 42:
+            raise ZeroDivisionError("nothing by nought")
+
+    client = make(on_change=changed)
+    topics.publish(arm(1000))
+    wait_for(lambda: "candidate-1" in refusals(topics), "the refusal")
+    assert "1000" in refusals(topics)["candidate-1"]
+    topics.publish(arm(42, round_=2), version=2)
+    wait_for(lambda: "candidate-2" in refusals(topics), "the callback's refusal")
+    assert "ZeroDivisionError: nothing by nought" in refusals(topics)["candidate-2"]
+    topics.publish(arm(43, round_=3), version=3)
+    wait_for(lambda: topics.running("candidate-3"), "what it can run")
+    assert refusals(topics).keys() == {"candidate-1", "candidate-2"}
+    assert topics.running("candidate-1") == topics.running("candidate-2") == []
+    assert client.problems == ()
+
+
 def test_after_a_callback_raised_the_same_values_are_told_again(topics, make):
     told = []
 

@@ -4,7 +4,7 @@ from ....schemas.spec import TunerSpec
 from ....schemas.state import OpenRequest, ScopeState, TunerState
 from ...processor.config_record import status_of
 from ...processor.presence import last_heard_ms, present
-from ...processor.request import never_recorded, progress
+from ...processor.request import never_recorded, progress, refusals
 from ...processor.standstill import standstill
 from ..reading.partition_progress import PartitionProgress
 
@@ -60,7 +60,8 @@ def _measuring(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms:
     deadline = f"deadline in {left_s:.0f} s" if left_s >= 0 else f"its deadline has passed {-left_s:.0f} s ago"
     if request.activated_ms is None:
         restart = f"; {', '.join(spec.restart())} may need a restart of the app" if spec.restart() else ""
-        return f"an instance to run round {request.round}, {deadline}{restart}"
+        refused = f"; {refusals(request)}" if request.refused else ""
+        return f"an instance to run round {request.round}, {deadline}{restart}{refused}"
     if left_s < 0:
         deadline += ", and whether its instances live is not known yet"
     samples = never_recorded(spec, request) or f"{so_far.samples} of {so_far.samples_needed} samples"
