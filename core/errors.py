@@ -32,7 +32,8 @@
 
     Exception
     ├── Disposed                              no error: what became of a record (streams/processor/disposition.py)
-    └── OwnFault                              whose error its cause is: a learner's (streams/processor/own_code.py)
+    ├── OwnFault                              whose error its cause is: a learner's (streams/processor/own_code.py)
+    └── Unclear                               a spec that readers do not read alike (streams/operate/specs/notation.py)
 
 Those with a path beside them are of one package only, and stand there.
 

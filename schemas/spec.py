@@ -204,8 +204,7 @@ class Deadlines(Handwritten):
     measurement_s: PositiveSeconds | None = Field(None, description="from running to measured; default: ten intervals")
     standstill_s: PositiveSeconds | None = Field(
         None,
-        description="where instances are here and no round was measured for so long, it is said to stand still;"
-        " default: ten intervals, or activation and measurement together where that is longer",
+        description="no round measured for so long is said to be a standstill; default: ten intervals or more",
     )
     on_inactive: Literal["skip", "fail"] = Field("skip", description="when no instance ran it in time")
     on_silence: Literal["fail", "skip"] = Field(

@@ -187,4 +187,4 @@ def until_renewed(topics: Topics, client: TunerClient, **values: Any) -> None:
         topics.renew()
         return dict(client.values) | values == dict(client.values)
 
-    wait_for(runs, f"values {values}", 30)  # a delivery that timed out first takes ten of them
+    wait_for(runs, f"values {values}", 40, every_s=1.0)  # a delivery that timed out first takes ten of them
