@@ -134,7 +134,9 @@ class OpenRequest(_Part):
     metrics: dict[MetricName, Summary] = {}
     intervals_s: list[float] = Field([], description="expansion of the sum of the measured intervals")
     ran: dict[InstanceName, int] = Field({}, description="instances that run it, and how often each reported")
-    refused: dict[InstanceName, str] = Field({}, description="instances that say that they cannot run it, and why")
+    refused: dict[InstanceName, str] | None = Field(
+        None, description="instances that say that they cannot run it, and why"
+    )
     boots: dict[InstanceName, list[str]] | None = Field(None, description="of the instances that run it, if numbered")
     windows: dict[str, Window] = Field({}, description="by producer: instance and boot")
     seen: dict[str, int] = Field({}, description="hashes of the ids of events that are not numbered")

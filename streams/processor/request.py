@@ -53,11 +53,14 @@ def activate(spec: TunerSpec, request: OpenRequest, event: ContextEvent | Metric
 
 def refused_by_all(scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
     """Whether nobody runs a request, and all who are here say that they cannot."""
-    return not request.ran and all(name in request.refused for name in present(scope, now_ms))
+    refused = request.refused or {}
+    return not request.ran and all(name in refused for name in present(scope, now_ms))
 
 
 def refusals(request: OpenRequest) -> str:
-    """Who cannot run a request, and why, by one of them."""
+    """Who cannot run a request, and why, by one of them; empty where nobody said so."""
+    if not request.refused:
+        return ""
     name, why = min(request.refused.items())
     others = f" and {len(request.refused) - 1} more" if len(request.refused) > 1 else ""
     return f"refused by {name}{others}: {why}"

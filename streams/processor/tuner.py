@@ -106,7 +106,7 @@ class Tuner:
             changes.scopes.add(scope.scope)
         refused = request.of_id(scope, event.refused_id)
         if refused is not None:
-            refused.refused[event.instance] = event.refused_why
+            refused.refused = {**(refused.refused or {}), event.instance: event.refused_why}
             changes.scopes.add(scope.scope)
             if request.refused_by_all(scope, refused, changes.now_ms):
                 rounds.refuse(self.state, scope, refused, self.learners, changes)

@@ -71,4 +71,4 @@ def test_a_refusal_of_a_round_that_is_over_says_nothing():
     world.here(refused_id=over, refused_why=WHY)
     world.fold()
     assert world.config().arms[0].round == before
-    assert world.scope().arms[0].refused == {}
+    assert world.scope().arms[0].refused is None
