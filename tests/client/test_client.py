@@ -7,14 +7,13 @@ import time
 from functools import partial
 
 import pytest
-from confluent_kafka import Producer
 
 from kafkas import wait_for
 from oppertune.core.errors import InvalidArgument, InvalidContext
-from oppertune.schemas.keys import partition_of, values_hash
+from oppertune.schemas.keys import values_hash
 from oppertune.streams.client import Source, Status, TunerClient
 
-from .conftest import PARAMETERS, TUNER, Topics, arm, renew, until_renewed, until_values
+from .conftest import PARAMETERS, TUNER, arm, renew, until_renewed, until_values
 from .test_config_follower import FEATURES, scope_of
 
 
@@ -383,32 +382,6 @@ def test_a_callback_that_raises_is_reported_and_the_request_not_announced(topics
     assert client.problems == ()
     assert told == [42, 43]
     assert "nothing by nought" in caplog.text
-
-
-@pytest.mark.kafka
-def test_it_listens_though_others_write_to_its_partition_all_the_time(real, make):
-    """An end that is told only after a pause never comes where many tuners share a partition."""
-    topics, over = Topics(real), threading.Event()
-    topics.publish(arm(42))
-
-    def write() -> None:
-        other = Producer(real.producer() | {"linger.ms": 0})
-        while not over.wait(0.002):
-            other.produce(real.topic("configs"), b"{}", b"another", partition=partition_of(TUNER, 4))
-            other.poll(0)
-        other.flush(5)
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        client = make(settings=real, listens=False)
-        wait_for(lambda: client._agent.connection.caught_up, "the client to listen")
-        topics.renew()
-        until_values(client, pool=42)
-    finally:
-        over.set()
-        writer.join()
-        topics.close()
 
 
 def refusals(topics):
