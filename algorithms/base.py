@@ -515,7 +515,7 @@ class Algorithm(ABC):
     def _abandon(self, tuning_request: _TuningRequest) -> None:  # noqa: B027 - optional: most have nothing to do
         """Take note that a request will never be answered."""
 
-    def _refuse(self, tuning_request: _TuningRequest) -> bool:  # noqa: ARG002
+    def _refuse(self, tuning_request: _TuningRequest) -> bool:  # noqa: ARG002 - optional: most have nothing to do
         """Take note that nobody would run a request; whether that is all, and the worst reward need not be learned."""
         return False
 
@@ -523,7 +523,10 @@ class Algorithm(ABC):
         """A value for every parameter in ``params``, without exploration; None where there is no model to tell."""
         return None
 
-    def _observations(self, context: Context) -> Iterable[tuple[Mapping[str, Any], float]] | None:  # noqa: ARG002
+    def _observations(
+        self,
+        context: Context,  # noqa: ARG002 - optional: most keep nothing
+    ) -> Iterable[tuple[Mapping[str, Any], float]] | None:
         """Remembered values of ``params`` and their mean rewards, oldest first; None: those that were played."""
         return None
 

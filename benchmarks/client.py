@@ -72,8 +72,8 @@ imported_mib, imported_threads = size()
 
 began = time.perf_counter()
 client = TunerClient("bench", [Integer("pool_size", 10, min=1, max=100)]).start()
-while client.tuner_status is None:
-    time.sleep(0.001)
+while client.tuner_status is None and time.perf_counter() < began + 10:
+    time.sleep(0.001)  # a thousandth of what is timed
 ready_s = time.perf_counter() - began
 print("listening", flush=True)
 if not client.wait_ready(10):
@@ -149,8 +149,9 @@ def calls(settings: BrokerSettings, share: float) -> dict[str, float]:
         tempfile.TemporaryDirectory() as folder,
         TunerClient(TUNER, parameters, settings=settings, state_dir=folder) as client,
     ):
-        while client.tuner_status is None:
-            time.sleep(0.001)
+        until = time.monotonic() + 10
+        while client.tuner_status is None and time.monotonic() < until:
+            time.sleep(0.001)  # nothing is timed yet
         publish(settings)  # renewed, as by a worker: what was there before is not run
         if not client.wait_ready(10):
             raise SystemExit(f"the client did not get ready: {client.problems}")

@@ -328,14 +328,13 @@ def _reason(error: OSError) -> str:
 
 def _explain(error: ValidationError) -> str:
     """What is wrong, a sentence each, naming fields and their variables, and showing no value."""
-    import difflib
+    from ...core.words import did_you_mean
 
     sentences = []
     for problem in error.errors(include_input=False, include_url=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""
         if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(name, _NAMES, n=1)
-            sentences.append(f"there is no setting {name!r}" + (f": is {near[0]} meant?" if near else ""))
+            sentences.append(f"there is no setting {name!r}{did_you_mean(name, _NAMES)}")
         else:
             said = sentence(problem)
             sentences.append(f"{name} ({ENV_PREFIX}{name.upper()}): {said}" if name else said)

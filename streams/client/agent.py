@@ -5,6 +5,7 @@ gather measurements → report what is due → say that the instance is here →
 """
 
 import logging
+import math
 from collections import deque
 from threading import get_ident
 from time import monotonic, time
@@ -96,7 +97,7 @@ class Agent:
         self._announce = True
         self._presence_due = 0.0
         self._record: ConfigRecord | None = None
-        self._waits_s = 0.0
+        self._renewal_due = math.inf
         self._skew = Skew()
         self._requests = {request.terms.key: request for request in current.view.requests}
         self._keep_due = False
@@ -169,9 +170,8 @@ class Agent:
         nothing = self.connection.caught_up and self._record is None
         absent = f"tuner {self.events.tuner} has no config record: apply its spec" if nothing else ""
         waits = (
-            "what was tried before this client listened is not run until a worker renews it, the incumbent is: within"
-            f" {self._waits_s:g} s where a worker lives"
-            if self._waits_s and self._current.view.status is Status.STALE
+            "no worker renewed what was tried before this client listened: the incumbent is run"
+            if monotonic() > self._renewal_due and self._current.view.status is Status.STALE
             else ""
         )
         several = (self.in_effect.problem, self.connection.problem, absent, waits, self._skew.problem)
@@ -252,7 +252,9 @@ class Agent:
         restart = followed.record.restart if followed.record is not None else before.restart
         view = without_restart(view, view if restarts else before, restart)
         self._requests = {request.terms.key: request for request in view.requests}
-        self._mark, self._record, self._waits_s = followed.mark, followed.record, followed.waits_s
+        self._mark, self._record = followed.mark, followed.record
+        due = monotonic() + followed.waits_s
+        self._renewal_due = min(self._renewal_due, due) if followed.waits_s else math.inf
         self._current.swap(view)
         over = [request for key, request in earlier.items() if key not in self._requests]
         for request in over:

@@ -79,11 +79,6 @@ class Recorder:
         elif type(metric) is str and len(self._named) < MAX_METRICS:
             self._named.add(metric)
 
-    @property
-    def refused(self) -> dict[str, str]:
-        """Why measurements were refused, by metric; of the first few."""
-        return self.refusals.by_metric
-
     # -- one thread
 
     def gather(self) -> bool:

@@ -81,8 +81,8 @@ def incumbent(scope: ScopeState, old: TunerSpec, new: TunerSpec) -> Incumbent:
 
 def _ran_without(values: Values, old: TunerSpec, new: TunerSpec) -> bool:
     """Whether parameters that are there no more had their declared values, as in an app that does not know them."""
-    gone = {p.name: p.val for p in old.parameters} | {p.name: values.get(p.name) for p in new.parameters}
-    return all(values.get(name) == x for name, x in gone.items())
+    there = {p.name for p in new.parameters}
+    return all(values.get(p.name) == p.val for p in old.parameters if p.name not in there)
 
 
 def observations(tuner: Tuner, scope: ScopeState, new: TunerSpec) -> list[Observation]:
@@ -92,7 +92,7 @@ def observations(tuner: Tuner, scope: ScopeState, new: TunerSpec) -> list[Observ
 
 
 def _sound(tuner: Tuner, scope: ScopeState, new: TunerSpec) -> Iterator[Observation]:
-    if tuner.spec.objective != new.objective or tuner.state.suspended is not None:
+    if _in_vain(tuner, new):
         return
     for seen in _known(tuner, scope):
         values = configuration(seen.prediction, new)
@@ -100,8 +100,22 @@ def _sound(tuner: Tuner, scope: ScopeState, new: TunerSpec) -> Iterator[Observat
             yield Observation(values, seen.reward)
 
 
+def _in_vain(tuner: Tuner, new: TunerSpec) -> str:
+    """Why nothing that was learned means the same under an edited spec; empty where it may."""
+    causes = (
+        (tuner.state.suspended is not None, "the tuner is suspended"),
+        (tuner.spec.objective != new.objective, "rewards are of another objective, those of incumbents, too"),
+        (not keeps_contexts(tuner.spec, new), "contexts are others"),
+    )
+    return next((why for holds, why in causes if holds), "")
+
+
 def _known(tuner: Tuner, scope: ScopeState) -> list[Observation]:
-    return tuner.learners.of(scope.scope).observations(context_of(scope))
+    """What a scope's learner remembers of it; what all scopes share without telling them apart is the first one's."""
+    learner = tuner.learners.of(scope.scope)
+    if tuner.learners.shared and scope.scope and not learner.capabilities.supports_context:
+        return []
+    return learner.observations(context_of(scope))
 
 
 def losses(tuner: Tuner, new: TunerSpec) -> list[str]:
@@ -133,19 +147,17 @@ def _of(scope: ScopeState) -> str:
 
 
 def _of_learned(tuner: Tuner, kept: list[ScopeState], new: TunerSpec) -> list[str]:
-    forgotten = "what was learned is forgotten"
     if all(scope.last_reward is None for scope in tuner.scopes.values()):
         return []
-    if tuner.state.suspended is not None:
-        return [f"the tuner is suspended: {forgotten}"]
-    if tuner.spec.objective != new.objective:
-        return [f"rewards are of another objective: {forgotten}, and the rewards of incumbents"]
-    if not learners.build(new, tuner.state.incarnation, "").capabilities.learns_from_others:
-        return [f"{new.algorithm.name} learns only from what it asked for: {forgotten}"]
-    known = sum(len(_known(tuner, scope)) for scope in kept)
+    why = _in_vain(tuner, new)
+    known = sum(len(_known(tuner, scope)) for scope in kept) if not why else 0
+    if not why and not learners.build(new, tuner.state.incarnation, "").capabilities.learns_from_others:
+        why = f"{new.algorithm.name} learns only from what it asked for"
+    elif not why and not known:
+        why = f"{tuner.spec.algorithm.name} keeps no configurations that another could learn from"
+    if why:
+        return [f"{why}: what was learned is forgotten"]
     gone = known - sum(len(observations(tuner, scope, new)) for scope in kept)
-    if not known:
-        return [f"{tuner.spec.algorithm.name} keeps no configurations that another could learn from: {forgotten}"]
-    return (
-        [f"{gone} of {known} configurations that were measured are forgotten: the new space lacks them"] if gone else []
-    )
+    if not gone:
+        return []
+    return [f"{gone} of {known} configurations that were measured are forgotten: the new space lacks them"]

@@ -106,22 +106,27 @@ class IsolatedTuner:
         try:
             return self._attempt(take)
         except ArithmeticError as error:
-            self._restore()
-            why = Disposed("dead_letter", "arithmetic", f"{type(error).__name__}: {error}")
-            return Effects(
-                dead_letters=[dead_letter(record, self._partition, why)],
-                dispositions=[(record.topic, record.offset, why.disposition)],
-            )
+            return self._give_up(record, "arithmetic", error)
         except Exception as error:  # noqa: BLE001 - as above
             self._restore()
             effects = self._suspend(error, record.topic, record.offset, max(record.timestamp_ms, floor_ms))
+        try:
             effects.merge(self._attempt(take))
-            return effects
+        except Exception as error:  # noqa: BLE001 - a command, which a suspended tuner carries out, too
+            effects.merge(self._give_up(record, "raised", error))
+        return effects
+
+    def _give_up(self, record: Received, reason: str, error: BaseException) -> Effects:
+        """Undo what an event did: it becomes a dead letter."""
+        self._restore()
+        why = Disposed("dead_letter", reason, _told(error))
+        return Effects(
+            dead_letters=[dead_letter(record, self._partition, why)],
+            dispositions=[(record.topic, record.offset, why.disposition)],
+        )
 
     def _suspend(self, error: BaseException, topic: str, offset: int, now_ms: int) -> Effects:
-        if isinstance(error, OwnFault) and error.__cause__ is not None:
-            error = error.__cause__
-        reason = f"{type(error).__name__}: {error}"
+        reason = _told(error)
 
         def suspend(changes: Changes) -> None:
             changes.now_ms = now_ms
@@ -203,3 +208,9 @@ class IsolatedTuner:
             self._tuner = Tuner.decode(self._committed)
         except (ValueError, OppertuneError) as error:
             self.unreadable = f"{type(error).__name__}: {error}"[:1000]
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, OwnFault) and error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}"

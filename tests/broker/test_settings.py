@@ -78,7 +78,7 @@ sasl_password = "hunter2"
     assert settings.confluent()["socket.keepalive.enable"] == "true"
     assert settings.confluent()["sasl.password"] == "hunter2"
     file.write_text('prefx = "shop."')
-    with pytest.raises(InvalidArgument, match="no setting 'prefx': is prefix meant"):
+    with pytest.raises(InvalidArgument, match="no setting 'prefx'; did you mean prefix"):
         BrokerSettings.load()
     file.write_text("prefix = shop")
     with pytest.raises(InvalidArgument, match="are no TOML"):

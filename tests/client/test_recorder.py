@@ -124,7 +124,7 @@ def test_what_is_no_finite_number_is_refused_and_said(value):
     request.record("y", 1)
     (event,) = events(recorder)
     assert event.metrics.keys() == {"y"}
-    assert "finite" in recorder.refused["x"]
+    assert "finite" in recorder.refusals.by_metric["x"]
 
 
 @pytest.mark.parametrize("value", [3, True, np.float32(3), np.int64(3), Decimal(3)])
@@ -140,7 +140,7 @@ def test_a_metric_without_a_name_is_refused(metric):
     recorder = Recorder()
     request_of(recorder).record(metric, 1)
     assert events(recorder) == []
-    assert len(recorder.refused) == 1
+    assert len(recorder.refusals.by_metric) == 1
 
 
 def test_everything_is_bounded(monkeypatch):
@@ -152,7 +152,7 @@ def test_everything_is_bounded(monkeypatch):
     assert recorder.lost == 30
     (event,) = events(recorder)
     assert len(event.metrics) == MAX_METRICS
-    assert len(recorder.refused) <= 10
+    assert len(recorder.refusals.by_metric) <= 10
 
 
 def test_events_stay_below_the_limit():
@@ -177,7 +177,7 @@ def test_a_summary_too_wide_for_an_event_is_refused():
         request.record("wide", 1.03 ** (exponent - 2500))
     assert events(recorder) == []
     assert recorder.lost == 5000
-    assert "bins" in recorder.refused["wide"]
+    assert "bins" in recorder.refusals.by_metric["wide"]
 
 
 def test_measurements_of_many_threads_all_arrive():

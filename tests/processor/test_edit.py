@@ -175,6 +175,31 @@ def test_another_algorithm_learns_what_is_known():
     assert {tuple(c.values()) for c in before} == {tuple(c.values()) for c in known(world)}
 
 
+@pytest.mark.parametrize("features", [True, False], ids=["told apart", "not told apart"])
+def test_what_all_contexts_share_goes_along_once(features):
+    base = BASE | {
+        "context": {"features": [{"name": "region", "values": ["eu", "us"]}], "learner": "shared"},
+        "algorithm": {"name": "auto" if features else "hopt"},
+    }
+    world = World()
+    world.apply(base)
+    for instance, region in (("a", "eu"), ("b", "us")):
+        world.here(instance, context={"region": region})
+    world.fold()
+    scopes = [key.partition("/")[2] for key in sorted(world.configs) if "/" in key]
+    for scope in 4 * scopes:
+        instance = {"eu": "a", "us": "b"}[world.scope(scope).context["region"]]
+        world.play(1, gain, instance=instance, scope=scope)
+    changed = base | {"algorithm": {"name": "surrogate"}}
+    assert announced(world, changed) == []
+    tuner = standing(world)
+    new = learners.decided_as(TunerSpec.model_validate(changed), tuner.spec)
+    carried = [seen for scope in tuner.scopes.values() for seen in edit.observations(tuner, scope, new)]
+    assert 0 < len(carried) <= len(world.rounds)
+    applied(world, changed)
+    assert world.tuner().suspended is None
+
+
 def test_other_features_forget_the_contexts_and_keep_the_rest():
     features = [{"name": "region", "values": ["eu", "us"]}]
     world = World()

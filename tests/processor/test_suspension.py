@@ -212,3 +212,22 @@ def test_a_reward_beyond_all_bounds_is_none_and_suspends_nobody():
     world.fold()
     assert world.rounds[0].outcome == "skipped"
     assert world.tuner().suspended is None
+
+
+@pytest.mark.parametrize("paused", [True, False], ids=["resume", "reset"])
+def test_a_command_at_which_the_learner_raises_again_is_a_dead_letter_and_not_the_workers_end(paused, monkeypatch):
+    world = two_tuners()
+    play(world, "bad")
+    world.fold()
+    if paused:
+        world.command("pause", "bad")
+        world.fold()
+    monkeypatch.setattr("explosive.Explosive._predict", _refuse)
+    world.command("resume" if paused else "reset", "bad")
+    world.fold()
+    assert suspension(world, "bad").reason == "RuntimeError: no"
+    assert world.tuner("bad").paused == paused
+    assert world.letter_reasons() == ["raised"]
+    play(world, "good")
+    world.fold()
+    assert world.dispositions() == {"applied": 6}

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ....core.errors import BrokerUnreachable, CommandFailed, TopicsInvalid
+from ....core.errors import CommandFailed
 from ....schemas.events import Command
-from ....schemas.spec import TunerSpec
 from ....schemas.state import TunerState
 from ...broker import BrokerSettings, require_broker
 from ..console import err, line, report
@@ -19,9 +18,6 @@ from ..steering.send import new_command, send
 from ..steering.verbs import VERBS, Verb
 from .connection import connected
 from .options import AsJson, Author, Name, Reason, Timeout
-
-_LOOK_S = 2.0
-"""For a dry run a broker that answers is a help, and no condition."""
 
 
 def add_verbs(tuner: typer.Typer) -> None:
@@ -47,13 +43,13 @@ def _apply(
 ) -> None:
     """The verb that may make a tuner: it takes a spec, and needs no broker for a dry run."""
     from ..specs.file import not_checked, read_spec
-    from ..steering.comparison import losses
+    from ..steering.comparison import compared, losses
 
     spec, written = read_spec(file, alone=dry_run)
     if dry_run:
         said = f"{file} is valid: tuner {spec.name}{f'; {left}' if (left := not_checked(spec)) else ''}"
-        lost, compared = _would_lose(settings, spec)
-        report(Done(tuner=spec.name, done="validated", losses=lost), f"{said}. {compared}", as_json=as_json)
+        lost, told = compared(settings, spec)
+        report(Done(tuner=spec.name, done="validated", losses=lost), f"{said}. {told}", as_json=as_json)
         return
     require_broker(settings)
     verb = VERBS["apply"]
@@ -72,23 +68,6 @@ def _apply(
         _report_nothing(verb, after, as_json=as_json)
     else:
         _report(verb, spec.name, after, as_json=as_json)
-
-
-def _would_lose(settings: BrokerSettings, spec: TunerSpec) -> tuple[list[str] | None, str]:
-    """What applying a spec would lose, ``None`` where nobody can be asked; and that in a sentence."""
-    from ..steering.comparison import losses
-
-    try:
-        require_broker(settings, timeout_s=_LOOK_S)
-        view = read_tuners(settings, spec.name).get(spec.name)
-    except (BrokerUnreachable, TopicsInvalid) as error:
-        return None, f"It was not compared with what stands: {error}"
-    lost = losses(view, spec)
-    if view is None:
-        return lost, "There is no tuner of this name yet"
-    if not lost:
-        return lost, "Nothing that was learned or confirmed would be lost"
-    return lost, f"Applying it would lose something: {'; '.join(lost)}"
 
 
 def _ask_before_losing(name: str, lost: list[str]) -> None:
