@@ -188,7 +188,8 @@ def test_what_all_contexts_share_goes_along_once(features):
     world.fold()
     scopes = [key.partition("/")[2] for key in sorted(world.configs) if "/" in key]
     for scope in 4 * scopes:
-        instance = {"eu": "a", "us": "b"}[world.scope(scope).context["region"]]
+        told_apart = world.scope(scope).context or {}
+        instance = {"eu": "a", "us": "b"}[str(told_apart["region"])]
         world.play(1, gain, instance=instance, scope=scope)
     changed = base | {"algorithm": {"name": "surrogate"}}
     assert announced(world, changed) == []
