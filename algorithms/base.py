@@ -19,6 +19,7 @@ instance that restores that state goes on exactly as its writer would have. Inst
 threads.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -281,19 +282,27 @@ class Algorithm(ABC):
 
     # ---- a stream ---------------------------------------------------------------------------------------------------
 
-    def ask(self, context: Context | None = None, request_id: RequestIdType | None = None) -> TuningRequest:
+    def ask(
+        self,
+        context: Context | None = None,
+        request_id: RequestIdType | None = None,
+        held: Mapping[str, ParameterValue] | None = None,
+    ) -> TuningRequest:
         """Open a new request, whatever else is open.
 
         Args:
             context: The situation to ask for.
             request_id: Its id; generated if None.
+            held: Values that the configuration must have, by parameter: it explores the others. A learner that cannot
+                learn from others' configurations takes the reward for that of its own choice: held values make it the
+                same for each of their values, on average, so that it says nothing of them.
 
         Raises:
-            InvalidArgument: A request of this id is open.
+            InvalidArgument: A request of this id is open, or a value to be held is not legal.
             TooManyRequests: Too many requests are open.
         """
         request_id = generate_request_id() if request_id is None else request_id
-        return self._view(self._opened(request_id, checked_context(context), None))
+        return self._view(self._opened(request_id, checked_context(context), None, self.__legal_held(held or {})))
 
     def tell(self, request_id: RequestIdType, reward: RewardType, reward_data: Mapping[str, Any] | None = None) -> None:
         """Learn a reward for exactly this request, and close it.
@@ -354,7 +363,7 @@ class Algorithm(ABC):
             UnknownRequest: No open request has this id.
         """
         request = self.__requests.get(request_id)
-        if not self.__requests.twins(request) and self._refuse(request):
+        if not self.__requests.twins(request) and self.turn_down(request):
             self.__requests.close(request_id)
             return None
         if worst is None:
@@ -476,7 +485,10 @@ class Algorithm(ABC):
         if not self.capabilities.supports_single_reward:
             self.learn_sequence([request])
             return
-        self._set_reward(self._in_unit(request))
+        if request.off_policy:
+            self._observe(request.prediction or {}, request.context, request.learned_reward)
+        else:
+            self._set_reward(self._in_unit(request))
         self.__iteration += 1
         self._remember(request)
 
@@ -489,11 +501,12 @@ class Algorithm(ABC):
 
     def withdraw(self, request: _TuningRequest) -> None:
         """Learn nothing from a request that the caller kept: it will not be answered."""
-        self._abandon(request)
+        if not request.off_policy:
+            self._abandon(request)
 
     def turn_down(self, request: _TuningRequest) -> bool:
         """Take note that nobody would run a request that the caller kept; False: the worst reward is to be learned."""
-        return self._refuse(request)
+        return not request.off_policy and self._refuse(request)
 
     # ---- to implement -----------------------------------------------------------------------------------------------
 
@@ -542,16 +555,39 @@ class Algorithm(ABC):
     # ---- inside -----------------------------------------------------------------------------------------------------
 
     def _opened(
-        self, request_id: RequestIdType, context: Context, predict_data: Mapping[str, Any] | None
+        self,
+        request_id: RequestIdType,
+        context: Context,
+        predict_data: Mapping[str, Any] | None,
+        held: PredictionType | None = None,
     ) -> _TuningRequest:
         self.__requests.check_room(request_id)
         self._note_constructed()
         request = _TuningRequest(id=request_id, context=context, predict_data=predict_data, origin=request_id)
+        request.held = self._transformed(held) if held else None
         response = self._predict(request)
         request.prediction = self._legal(response.prediction)
-        request.metadata = response.metadata
+        request.metadata, request.held = response.metadata, None
+        if held:
+            self.__hold(request, held)
         self.__requests.admit(request)
         return request
+
+    def __legal_held(self, held: Mapping[str, ParameterValue]) -> PredictionType:
+        """Values to be held, of the parameters that are not constant, in own units."""
+        declared = {parameter.name: parameter for parameter in self._raw_params}
+        for name, x in held.items():
+            if name not in declared or not declared[name].contains(x):
+                raise InvalidArgument(f"{x!r} is not a legal value of {name!r}, it cannot be held")
+        return {name: t.value.snap(held[name]) for name, t in self.__transformers.items() if name in held}
+
+    def __hold(self, request: _TuningRequest, held: PredictionType) -> None:
+        """Put held values into what a learner chose, which may know nothing of them."""
+        chosen = request.prediction or {}
+        if self.capabilities.learns_from_others and not all(_alike(chosen[name], x) for name, x in held.items()):
+            self._abandon(request)
+            request.metadata, request.off_policy = None, True
+        request.prediction = {**chosen, **held}
 
     def _legal(self, prediction: Mapping[str, Any] | None) -> PredictionType:
         """A learner's prediction in own units, inside the bounds and on the step, whatever it predicted."""
@@ -605,3 +641,8 @@ class Algorithm(ABC):
         self.__requests.set_state(state["requests"])
         if self._remembers:
             self.__played.set_state(state["played"])
+
+
+def _alike(x: ParameterValue, held: ParameterValue) -> bool:
+    """Whether a learner chose what is held: its units lose the last digits."""
+    return x == held or (isinstance(x, float) and isinstance(held, float) and math.isclose(x, held, rel_tol=1e-9))

@@ -33,7 +33,7 @@ import orjson
 from ..core.errors import InvalidArgument, InvalidParameterType, InvalidReward, OppertuneError, UnknownRequest
 from ..core.state import JsonDict, JsonValue, encode
 from ..core.types import Context, PredictionType
-from ..core.values import Categorical, Integer, Real
+from ..core.values import Categorical, Integer, ParameterValue, Real
 from .base import Algorithm
 
 Make: TypeAlias = Callable[[int], Algorithm]
@@ -438,6 +438,31 @@ class AlgorithmConformance:
         seen = algorithm.observations(context)
         assert all(p.contains(one.prediction[p.name]) for one in seen for p in algorithm.parameters)
         assert all(min(told) <= one.reward <= max(told) for one in seen)
+
+    def test_what_is_held_keeps_its_value(self, make: Make) -> None:
+        """And what is learned of it is of the configuration that ran, where a learner can learn from others."""
+        algorithm, draw = make(6), random.Random(6)
+        for i in range(30):
+            context, held = self.context(i), dict[str, ParameterValue]()
+            for p in draw.sample(algorithm.parameters, draw.randint(1, len(algorithm.parameters))):
+                other = make(100 + i).ask(self.context(i)).prediction
+                held[p.name] = other[p.name]
+            request = algorithm.ask(context, held=held)
+            assert_legal(algorithm, request.prediction)
+            assert held.items() <= request.prediction.items()
+            restored = make(6)
+            restored.set_state(through_json(algorithm.get_state()))
+            for instance in (algorithm, restored):
+                if i % 5:
+                    instance.tell(request.id, some_reward(request.prediction))
+                else:
+                    instance.abandon(request.id)
+            assert restored.get_state() == algorithm.get_state()
+        name = algorithm.parameters[0].name
+        before = algorithm.get_state()
+        assert _raises(InvalidArgument, algorithm.ask, None, None, {name: object()})
+        assert _raises(InvalidArgument, algorithm.ask, None, None, {"no such": 1})
+        assert algorithm.get_state() == before
 
     def test_it_learns_from_others_only_where_it_says_so(self, make: Make) -> None:
         algorithm, asked, context = make(5), make(5), self.context(-1)

@@ -34,6 +34,8 @@ class _TuningRequest:
         reward: The reward, None before there is one.
         reward_data: What the app passed with the reward.
         origin: Id under which the configuration was first predicted: repeated ``predict`` gives it further names.
+        held: Values, in the units of ``params``, that the prediction must have. Only while it is predicted.
+        off_policy: The configuration is not the one that the learner chose: it learns as from another's.
     """
 
     id: RequestIdType
@@ -44,11 +46,21 @@ class _TuningRequest:
     reward: RewardType | None = None
     reward_data: Mapping[str, Any] | None = None
     origin: RequestIdType = ""
+    held: Mapping[str, Any] | None = None
+    off_policy: bool = False
 
     def rewarded(self, reward: RewardType, reward_data: Mapping[str, Any] | None = None) -> "_TuningRequest":
         """A copy with a reward (``dataclasses.replace`` takes three times as long, and this is done every round)."""
         return _TuningRequest(
-            self.id, self.context, self.predict_data, self.prediction, self.metadata, reward, reward_data, self.origin
+            self.id,
+            self.context,
+            self.predict_data,
+            self.prediction,
+            self.metadata,
+            reward,
+            reward_data,
+            self.origin,
+            off_policy=self.off_policy,
         )
 
     @property
@@ -190,6 +202,8 @@ def _encoded(request: _TuningRequest) -> JsonValue:
         encoded["context"] = {"id": request.context.id, "data": encode(request.context.data)}
     if request.origin != request.id:
         encoded["origin"] = request.origin
+    if request.off_policy:
+        encoded["off_policy"] = True
     if request.reward is not None:
         encoded["reward"] = request.reward
     for name in ("predict_data", "reward_data"):
@@ -209,4 +223,5 @@ def _decoded(encoded: Mapping[str, Any]) -> _TuningRequest:
         reward=encoded.get("reward"),
         reward_data=decode(encoded.get("reward_data")),
         origin=encoded.get("origin", encoded["id"]),
+        off_policy=encoded.get("off_policy", False),
     )

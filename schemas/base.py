@@ -27,6 +27,15 @@ SCHEMA_VERSION = 1
 MAX_EVENT_BYTES = 256 * 1024
 """Largest event that the fold accepts. The topics keep the broker's limit of 1 MiB: that one is for whole batches."""
 
+MAX_NAME = 100
+"""Characters of a parameter's name."""
+
+MAX_PARAMETERS = 200
+"""Parameters of a configuration."""
+
+MAX_DECLARED = 1000
+"""Parameters that an app can say it has: more than a configuration's, for a part of them may be tuned elsewhere."""
+
 MAX_METRICS = 64
 """Metrics of one request: in an event, and in a round. Far more than an objective and what is watched beside it need;
 and those of a round's record stay below 64 kB, each with a name of 100 characters and eight numbers."""
@@ -44,7 +53,7 @@ TunerName = Annotated[str, StringConstraints(pattern=TUNER_NAME)]
 ContextId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,64}$")]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 InstanceName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-ParameterName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+ParameterName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)]
 MetricName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Hash = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Prose = Annotated[str, StringConstraints(max_length=1000)]
@@ -85,7 +94,7 @@ def bounded(data: Any) -> Any:  # noqa: ANN401 - any JSON
 
 Value = Annotated[str, StringConstraints(max_length=1000)] | Whole | Finite
 """One parameter's value: a category, an integer or a real."""
-Values = Annotated[dict[ParameterName, Value], Field(max_length=200)]
+Values = Annotated[dict[ParameterName, Value], Field(max_length=MAX_PARAMETERS)]
 Scalar = Annotated[str, StringConstraints(max_length=200)] | bool | Whole | Finite | None
 ContextData = Annotated[dict[ParameterName, Scalar], Field(max_length=50)]
 Json = dict[str, Any]

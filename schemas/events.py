@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from .base import (
+    MAX_DECLARED,
     MAX_METRICS,
     MAX_SUMMARY_BINS,
     ContextData,
@@ -16,6 +17,7 @@ from .base import (
     InstanceName,
     Json,
     MetricName,
+    ParameterName,
     PositiveSeconds,
     Prose,
     Record,
@@ -52,6 +54,9 @@ class ContextEvent(_FromInstance):
     topic: ClassVar[str] = "contexts"
 
     context: ContextData | None = Field(None, description="what the instance says of its situation")
+    parameters: Annotated[list[ParameterName], Field(max_length=MAX_DECLARED)] | None = Field(
+        None, description="names of all parameters that the instance has; without, it is taken to have the spec's"
+    )
     request_id: Identifier | None = Field(None, description="the open request that the instance now runs")
     refused_id: Identifier | None = Field(None, description="the open request that the instance cannot run")
     refused_why: Annotated[str, StringConstraints(max_length=300)] = Field("", description="why it cannot")

@@ -74,6 +74,9 @@ class RoundRecord(Record):
         False,
         description="with its end there is a new incumbent: what was judged, which it may not have played",
     )
+    not_shared: list[Prose] | None = Field(
+        None, description="which parameters the apps that are here and the spec do not share, in sentences"
+    )
 
 
 class FoldedRange(BaseModel):

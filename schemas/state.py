@@ -21,6 +21,7 @@ from .base import (
     MetricName,
     Milliseconds,
     Offset,
+    ParameterName,
     Prose,
     Record,
     TunerName,
@@ -116,6 +117,10 @@ class Producer(Window):
     heard_ms: Milliseconds = Field(0, description="time of its newest sign of life, or of its goodbye")
     left: bool | None = Field(None, description="it said goodbye")
     ids: list[str] | None = Field(None, description="hashes of the ids of its last events, if they are not numbered")
+    lacks: list[ParameterName] | None = Field(
+        None, description="parameters of the spec that it has not; none where it did not say what it has"
+    )
+    besides: list[ParameterName] | None = Field(None, description="parameters that it has and the spec lacks; likewise")
 
 
 class OpenRequest(_Part):

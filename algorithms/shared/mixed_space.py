@@ -1,13 +1,16 @@
 """Configurations as points: numbers scaled to [0, 1], categories by their index. Their neighbours."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...core.values import Categorical, Integer, ValueType
 from .arrays import Array
+
+Held: TypeAlias = Callable[[Array], Array]
+"""Gives points, shape (m, D), the coordinates that are held."""
 
 _REACHES = np.array([0.05, 0.15, 0.4])
 """Standard deviations of a changed number, of its range: near, further and almost anywhere, with equal chance."""
@@ -44,6 +47,20 @@ class MixedSpace:
             else:
                 prediction[p.name] = round(x * p.max) if isinstance(p, Integer) else x
         return prediction
+
+    def hold(self, values: Mapping[str, Any]) -> Held:
+        """What gives points some values in transformed units, and leaves their other coordinates (not in place)."""
+        if not values:
+            return lambda points: points
+        columns = [i for i, p in enumerate(self._params) if p.name in values]
+        kept = np.array([_coordinate(p, values[p.name]) for p in self._params if p.name in values])
+
+        def held(points: Array) -> Array:
+            points = points.copy()
+            points[:, columns] = kept
+            return points
+
+        return held
 
     def random(self, rng: np.random.Generator, m: int) -> Array:
         """Points drawn uniformly, shape (m, D)."""

@@ -22,7 +22,7 @@ from ...core.values import Categorical, Integer, Real, ValueType
 from ..base import Algorithm, _PredictResponse, _TuningRequest
 from ..shared.arguments import checked_count, checked_number
 from ..shared.arrays import Array
-from ..shared.mixed_space import MixedSpace
+from ..shared.mixed_space import Held, MixedSpace
 from .change_detection import ChangeDetector, Reward
 from .gaussian_process import Data, Hyperparameters, Posterior, Solution
 from .history import History, worth_of
@@ -129,7 +129,7 @@ class Surrogate(Algorithm):
         if not self.params:
             return _PredictResponse({})
         context = self._values(tuning_request.context)
-        point = self._next(context)
+        point = self._next(context, self._space.hold(tuning_request.held or {}))
         known = self._history.find(point, context) is not None
         self._repeated = repeats(self._repeated, known=known)
         number, self._asked = self._asked, self._asked + 1
@@ -246,27 +246,28 @@ class Surrogate(Algorithm):
         spread = math.sqrt(deviation**2 + self._hyper.noise + _LEAST_SPREAD**2)
         return (history.scaled().of(reward, context) - mean) / spread
 
-    def _next(self, context: list[Feature]) -> Array:
-        """The point to play next."""
+    def _next(self, context: list[Feature], held: Held) -> Array:
+        """The point to play next, among those with the values that are held."""
         rewarded, asked = len(self._history), len(self._history) + len(self._open)
         if not self._history.of(context).any() and not self._open_in(context):
-            return self._space.declared
+            declared: Array = held(self._space.declared[None])[0]
+            return declared
         if rewarded < _DESIGN <= asked:
-            anywhere: Array = self._space.random(self._rng, 1)[0]
+            anywhere: Array = held(self._space.random(self._rng, 1))[0]
             return anywhere
         if asked < _DESIGN:
-            near: Array = self._space.neighbours(self._rng, self._space.declared[None], 1)[0]
+            near: Array = held(self._space.neighbours(self._rng, self._space.declared[None], 1))[0]
             return near
         known = self._known()
         best = self._best(known, context, _BEST)
         around = self._space.neighbours(self._rng, best, _NEIGHBOURS)
         anywhere = self._space.random(self._rng, _ANYWHERE)
         bound = self._upper_bound(known, context)
-        i, height = _highest(bound, candidates := np.vstack([best, around, anywhere]))
+        i, height = _highest(bound, candidates := held(np.vstack([best, around, anywhere])))
         first: Array = candidates[i]
         if i < len(best):
             return first  # its neighbours were among them
-        j, higher = _highest(bound, further := self._space.neighbours(self._rng, first[None], _NEIGHBOURS))
+        j, higher = _highest(bound, further := held(self._space.neighbours(self._rng, first[None], _NEIGHBOURS)))
         return further[j] if higher > height else first
 
     def _open_in(self, context: list[Feature]) -> int:

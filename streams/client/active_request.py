@@ -13,31 +13,24 @@ LATE_EVERY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RequestTerms:
-    """What a config record says of a request, and what this app makes of it.
+    """What a config record says of a request.
 
     Attributes:
         arm: The arm of the config record.
         scope: The record's scope.
-        values_hash: Hash of the values that are really in effect.
         interval_s: How often to report, in seconds.
         settle_s: Measurements of so many seconds after the activation do not count.
     """
 
     arm: Arm
     scope: str
-    values_hash: str
     interval_s: float
     settle_s: float
 
     @property
     def key(self) -> tuple[str, str]:
         """Equal for as long as the request is the same and is run with the same values."""
-        return self.arm.request_id, self.values_hash
-
-    @property
-    def credited(self) -> bool:
-        """Whether the values in effect are those asked for."""
-        return self.values_hash == self.arm.hash
+        return self.arm.request_id, self.arm.hash
 
 
 class Inbox(Protocol):

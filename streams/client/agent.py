@@ -320,7 +320,7 @@ class Agent:
     def _say(self, *, leaving: bool) -> None:
         request, refusal = self._current.view.own.active_request, self._current.view.refusal
         running = None
-        if request is not None and request.activated is not None and request.terms.credited:
+        if request is not None and request.activated is not None:
             running = request.terms.arm.request_id
         elif request is not None and self.in_effect.problem:
             refusal = Refusal(request.terms.arm.request_id, self.in_effect.problem)

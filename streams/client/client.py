@@ -145,7 +145,7 @@ class TunerClient:
         return Agent(
             parameters=self._parameters,
             connection=Connection(self._settings, self._tuner),
-            events=EventBuilder(self._tuner, name, boot),
+            events=EventBuilder(self._tuner, name, boot, self._parameters.declared),
             follower=follower,
             recorder=self._recorder,
             store=self._store,

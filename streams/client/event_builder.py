@@ -1,11 +1,11 @@
 """What this process says to the worker, as numbered events: that it is here, and what it measured."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ...core.summary import Summary
-from ...schemas.base import MAX_SECONDS
+from ...schemas.base import MAX_DECLARED, MAX_NAME, MAX_SECONDS
 from ...schemas.events import ContextEvent, MeasuredSummary, MetricEvent
 from .active_request import RequestTerms
 from .config_follower import ContextData
@@ -28,12 +28,14 @@ class EventBuilder:
         tuner: The tuner's name.
         instance: The instance's.
         boot: Of this process's life; never used twice.
+        parameters: Names of all that the app has.
     """
 
-    def __init__(self, tuner: str, instance: str, boot: str) -> None:
+    def __init__(self, tuner: str, instance: str, boot: str, parameters: Iterable[str]) -> None:
         self.tuner = tuner
         self.instance = instance
         self.boot = boot
+        self._parameters = _declarable(parameters)
         self._next = {"contexts": 0, "metrics": 0}
 
     def presence(
@@ -48,6 +50,7 @@ class EventBuilder:
         event = ContextEvent(
             **self._numbered("contexts"),
             context=None if context is None else dict(context),
+            parameters=self._parameters,
             request_id=request_id,
             refused_id=refusal.request_id if refusal is not None else None,
             refused_why=refusal.why[:300] if refusal is not None else "",
@@ -65,7 +68,7 @@ class EventBuilder:
             round=terms.arm.round,
             arm=terms.arm.arm,
             request_id=terms.arm.request_id,
-            values_hash=terms.values_hash,
+            values_hash=terms.arm.hash,
             interval_s=min(interval_s, MAX_SECONDS),
             active_for_s=min(active_for_s, MAX_SECONDS),
             metrics={name: _measured(summary) for name, summary in summaries.items()},
@@ -77,6 +80,12 @@ class EventBuilder:
         self._next[topic] = seq + 1
         id_ = f"{self.boot}-{topic[0]}{seq}"
         return {"v": 1, "id": id_, "tuner": self.tuner, "instance": self.instance, "boot": self.boot, "seq": seq}
+
+
+def _declarable(parameters: Iterable[str]) -> list[str] | None:
+    """What the app says that it has: a name that no spec can have makes no difference; too many are not said."""
+    names = [name for name in parameters if 0 < len(name) <= MAX_NAME]
+    return names if len(names) <= MAX_DECLARED else None
 
 
 def _measured(summary: Summary) -> MeasuredSummary:

@@ -8,7 +8,7 @@ from ...schemas.configs import ARM_KINDS, STATUSES, Arm, ConfigRecord
 from .active_request import RequestTerms
 from .config_follower import FollowedRecord
 from .parameters import Parameters, Values
-from .resolve import effective_hash, resolve_arm, resolve_each
+from .resolve import not_shared, resolve_arm, resolve_each
 from .status import Source, Status
 
 
@@ -60,7 +60,8 @@ class Offer:
 def plain_offer(status: Status, source: Source, parameters: Parameters, values: Mapping[str, Any]) -> Offer:
     """One configuration, under no request."""
     resolved = resolve_each(parameters, values)
-    return Offer(status, source, resolved.values, problems=tuple(f"{source}: {p}" for p in resolved.problems))
+    problems = [f"{source}: {p}" for p in (*not_shared(parameters, values), *resolved.problems)]
+    return Offer(status, source, resolved.values, problems=tuple(problems))
 
 
 def offer_of(followed: FollowedRecord, parameters: Parameters) -> Offer:
@@ -78,6 +79,7 @@ def offer_of(followed: FollowedRecord, parameters: Parameters) -> Offer:
     known = record.status in STATUSES
     if known and followed.lapsed and not followed.waits_s:
         problems.append(f"no worker renewed what is tried for {record.lease_s:g} s: the incumbent is run")
+    problems += not_shared(parameters, record.incumbent.values)
     problems += [f"incumbent: {p}" for p in incumbent.problems]
     if not known:
         problems.append(_unknown(f"the tuner's status {record.status!r}"))
@@ -98,13 +100,12 @@ def _offered(
     if arm.kind not in ARM_KINDS:
         return instead, (_unknown(f"kind {arm.kind!r} of arm {arm.arm}"),)
     try:
-        tried = resolve_arm(parameters, arm.values)
+        tried = resolve_arm(parameters, arm.values, record.incumbent.values)
     except ValueError as error:
         refused = replace(instead, refusal=Refusal(arm.request_id, str(error)))
         return refused, (f"arm {arm.arm} is refused, the incumbent is run: {error}",)
-    hash_ = effective_hash(arm, tried)
-    terms = RequestTerms(arm, record.scope, hash_, interval_s=record.interval_s, settle_s=record.settle_s)
-    return OfferedArm(arm.share, tried.values, terms), tuple(f"arm {arm.arm}: {p}" for p in tried.problems)
+    terms = RequestTerms(arm, record.scope, interval_s=record.interval_s, settle_s=record.settle_s)
+    return OfferedArm(arm.share, tried, terms), ()
 
 
 def _unknown(what: str) -> str:

@@ -79,17 +79,16 @@ class OfflineClient:
 
     def _snapshot(self, values: Values) -> Snapshot:
         self._round += 1
-        digest = values_hash(dict(values))
         arm = Arm(
             arm="offline",
             request_id=f"offline-{self._round}",
             round=self._round,
             kind="explore",
             values=dict(values),
-            hash=digest,
+            hash=values_hash(dict(values)),
             share=1.0,
         )
-        request = ActiveRequest(RequestTerms(arm, "", digest, interval_s=1.0, settle_s=0.0), self)
+        request = ActiveRequest(RequestTerms(arm, "", interval_s=1.0, settle_s=0.0), self)
         request.activate()
         return Snapshot(values, request)
 

@@ -122,6 +122,7 @@ class ShownScope(BaseModel):
     round: int
     open: str | None = Field(description="id of the open request")
     waiting_for: str = Field(description="why it does not go on right now, in a sentence")
+    not_shared: list[str] = Field(description="which parameters apps and spec do not share, in sentences")
     incumbent: Incumbent
     confirming: Confirming | None
     achieved: bool
@@ -167,7 +168,7 @@ class BestList(Output):
 class WatchEvent(Output):
     """``oppertune watch``: one line each."""
 
-    what: Literal["round", "incumbent", "status", "dead_letter", "broker"]
+    what: Literal["round", "incumbent", "status", "parameters", "dead_letter", "broker"]
     time_ms: int = 0
     tuner: str = ""
     context: ShownContext | None = None

@@ -10,7 +10,7 @@ from ...schemas.base import explain
 from ...schemas.events import Command
 from ...schemas.spec import TunerSpec
 from ...schemas.state import TunerState
-from . import edit, learners, presence
+from . import edit, learners, presence, shared_parameters
 from . import round as rounds
 from .changes import Changes
 from .disposition import Disposed
@@ -180,6 +180,8 @@ def _begin_anew(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, ch
             scope = fresh.add(new_scope(fresh.state, context_of(old)))
             if same_contexts:
                 scope.presence, scope.producers = old.presence, old.producers
+                for boots in scope.producers.values():
+                    shared_parameters.rebase(boots.values(), tuner.spec, spec)
             else:
                 presence.remember(scope, old)
             scope.version = old.version

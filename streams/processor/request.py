@@ -17,6 +17,7 @@ from ...schemas.state import OpenRequest, ScopeState, TunerState
 from .deduplication import count_once
 from .disposition import Disposed
 from .presence import present, waited_for
+from .shared_parameters import of_boot
 
 MAX_SAMPLES = 2**53
 """Measurements of one metric in a round, each counted as often as its weight says: a record's counters hold no more."""
@@ -81,7 +82,9 @@ def match(tuner: TunerState, scope: ScopeState, event: MetricEvent, now_ms: int)
     if request is None:
         raise _of_another_request(tuner, scope, event)
     if event.values_hash != request.hash:
-        raise Disposed("refused", "values_differ", "measured with other values than the request's")
+        why = of_boot(scope.producers.get(event.instance, {}).get(event.boot or ""))
+        said = "measured with other values than the request's"
+        raise Disposed("refused", "values_differ", f"{said}: {why}" if why else said)
     if now_ms > deadline_ms(request):
         raise Disposed("late", "after_deadline", letter=False)
     if event.active_for_s < tuner.spec.measurement.settle_s:

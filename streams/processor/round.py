@@ -9,7 +9,7 @@ from ...schemas.keys import request_id, values_hash
 from ...schemas.records import Outcome, RoundRecord
 from ...schemas.spec import TunerSpec
 from ...schemas.state import OpenRequest, ScopeState, TunerState
-from . import incumbent, lease, presence, reward
+from . import incumbent, lease, presence, reward, shared_parameters
 from .arms import ONE_ARM
 from .changes import Changes
 from .learner_time import timed
@@ -57,11 +57,14 @@ def open_next(tuner: TunerState, scope: ScopeState, learners: Learners, changes:
     context = context_of(scope)
     learner = learners.of(scope.scope)
     algorithm = tuner.spec.algorithm.name
-    kind = incumbent.next_kind(tuner.spec, scope, lambda: timed(algorithm, learner.recommend, context))
+    held = shared_parameters.held(scope, changes.now_ms)
+    if scope.block is not None and not held.items() <= scope.block.candidate.items():
+        scope.block = None  # an instance has come that cannot run it
+    kind = incumbent.next_kind(tuner.spec, scope, lambda: timed(algorithm, learner.recommend, context) | held)
     scope.round += 1
     identity = request_id(tuner.tuner, tuner.incarnation, scope.scope, scope.round, ONE_ARM)
     if kind == "explore":
-        values = dict(timed(algorithm, learner.ask, context, request_id=identity).prediction)
+        values = dict(timed(algorithm, learner.ask, context, request_id=identity, held=held).prediction) | held
         changes.learned.add(scope.scope)
     elif kind == "confirm" and scope.block is not None:
         values = dict(scope.block.candidate)
@@ -141,7 +144,9 @@ def refuse(tuner: TunerState, scope: ScopeState, request: OpenRequest, learners:
     after_ms = request.opened_ms + scope.refused * ms(tuner.spec.heartbeat_s)
     request.activate_by_ms = min(request.activate_by_ms, after_ms)
     if changes.now_ms >= after_ms:
-        close(tuner, scope, request, learners, changes, End("skipped", refusals(request), refused=True))
+        held = shared_parameters.held(scope, changes.now_ms)
+        lacked = not held.items() <= request.values.items()  # that says nothing of the configuration
+        close(tuner, scope, request, learners, changes, End("skipped", refusals(request), refused=not lacked))
         open_next(tuner, scope, learners, changes)
 
 
@@ -233,6 +238,7 @@ def close(
             reward=end.reward,
             told=learned_reward,
             incumbent=won,
+            not_shared=shared_parameters.not_shared(scope, changes.now_ms) or None,
         )
     )
 

@@ -12,7 +12,7 @@ from ...schemas.events import ContextEvent, MetricEvent
 from ...schemas.keys import values_hash
 from ...schemas.spec import TunerSpec
 from ...schemas.state import Incumbent, Producer, ScopeState, Suspension, TunerState
-from . import presence, request, reward
+from . import presence, request, reward, shared_parameters
 from . import round as rounds
 from .changes import Changes
 from .deduplication import count_context
@@ -139,6 +139,7 @@ class Tuner:
         presence.check_room(scope, event, self.spec.max_instances, changes.now_ms)
         changes.scopes.add(scope.scope)
         presence.see(scope, event, producer, event.ttl_s or self.spec.presence_s, changes.now_ms)
+        shared_parameters.note(self.spec, producer, event)
         for other in others:
             presence.hand_over(other, event)
         return scope

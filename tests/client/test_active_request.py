@@ -24,7 +24,7 @@ def clock(monkeypatch):
 
 def request_of(interval_s=10.0, settle_s=2.0):
     it = Arm.model_validate(arm())
-    return ActiveRequest(RequestTerms(it, "", it.hash, interval_s, settle_s), Recorder())
+    return ActiveRequest(RequestTerms(it, "", interval_s, settle_s), Recorder())
 
 
 def test_intervals_follow_each_other_from_the_moment_when_the_values_had_settled(clock):

@@ -10,7 +10,6 @@ import pytest
 
 from kafkas import wait_for
 from oppertune.core.errors import InvalidArgument, InvalidContext
-from oppertune.schemas.keys import values_hash
 from oppertune.streams.client import Source, Status, TunerClient
 
 from .conftest import PARAMETERS, TUNER, arm, renew, until_renewed, until_values
@@ -275,16 +274,27 @@ def test_units_are_dealt_over_the_arms_and_the_rest_run_the_incumbent(topics, ma
 # -- the app's own bounds
 
 
-def test_a_missing_parameter_is_defaulted_and_its_metrics_cannot_be_credited(topics, make, caplog):
+def test_what_the_spec_lacks_runs_as_declared_in_what_is_measured(topics, make, caplog):
     topics.publish(arm(values={"pool": 42}), incumbent={"pool": 20})
     client = make()
     until_values(client, pool=42, mode="slow")
-    assert any("mode" in problem for problem in client.problems)
+    assert [problem for problem in client.problems if "mode is not in the spec" in problem]
     keep_measuring(client, lambda: topics.measured("candidate-1"), "a metric event")
-    assert topics.metrics[0].values_hash == values_hash({"pool": 42, "mode": "slow"})
-    assert topics.metrics[0].values_hash != arm(values={"pool": 42})["hash"]
-    assert topics.running("candidate-1") == []
-    assert len([r for r in caplog.records if "arm candidate: mode" in r.message]) == 1
+    assert topics.metrics[0].values_hash == arm(values={"pool": 42})["hash"]
+    wait_for(lambda: topics.running("candidate-1"), "the instance to say that it runs it")
+    assert topics.running("candidate-1")[0].parameters == ["pool", "mode"]
+    assert len([r for r in caplog.records if "mode is not in the spec" in r.message]) == 1
+
+
+def test_an_arm_that_changes_what_the_app_lacks_is_not_run(topics, make):
+    known = {"pool": 20, "mode": "slow", "cache": "lru"}
+    topics.publish(arm(values=known | {"pool": 42, "cache": "arc"}), incumbent=known)
+    client = make()
+    wait_for(lambda: any("cache='arc'" in problem for problem in client.problems), "the problem")
+    assert (client["pool"], client.snapshot().request_id) == (20, None)
+    topics.publish(arm(values=known | {"pool": 42}, round_=2), incumbent=known, version=2)
+    until_values(client, pool=42, mode="slow")
+    assert [problem for problem in client.problems if "lacks cache" in problem]
 
 
 def test_an_arm_outside_the_apps_bounds_is_not_run(topics, make):

@@ -20,16 +20,16 @@ from oppertune.streams.client.snapshot import Snapshot
 from .conftest import arm
 
 
-def request_of(recorder, *, settle_s=0.0, interval_s=0.01, active=True, hash_=None):
+def request_of(recorder, *, settle_s=0.0, interval_s=0.01, active=True):
     it = Arm.model_validate(arm())
-    request = ActiveRequest(RequestTerms(it, "", hash_ or it.hash, interval_s, settle_s), recorder)
+    request = ActiveRequest(RequestTerms(it, "", interval_s, settle_s), recorder)
     if active:
         request.activate()
     return request
 
 
 def builder():
-    return EventBuilder("checkout", "a", "boot")
+    return EventBuilder("checkout", "a", "boot", ["pool"])
 
 
 def events(recorder, by=None):

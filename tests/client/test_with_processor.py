@@ -24,7 +24,7 @@ class Instance:
     def __init__(self, world, name, parameters=PARAMETERS):
         self.world = world
         self.parameters = parameters
-        self.events = EventBuilder("checkout", name, f"boot-{name}")
+        self.events = EventBuilder("checkout", name, f"boot-{name}", parameters.declared)
         self.follower = ConfigFollower("checkout")
         self.recorder = Recorder()
 
@@ -78,13 +78,62 @@ def test_rounds_are_played_from_presence_to_reward():
     assert world.letters == []
 
 
-def test_an_instance_that_had_to_default_is_refused_and_never_credited():
-    # "other" is a parameter that the spec does not know
+def test_what_the_spec_lacks_runs_as_declared_and_is_measured_and_named():
     world, odd = started(("odd", Parameters({**DECLARED, "other": 1})))
     odd.play([0.5] * 5)
     world.fold()
-    assert world.dispositions() == {"refused": 1}
-    assert world.rounds == []
+    assert world.dispositions() == {"applied": 1}
+    [closed] = world.rounds
+    assert closed.not_shared == ["other is not in the spec, it runs as the app declares it: in odd"]
+
+
+def test_while_one_app_lacks_a_parameter_what_it_runs_is_what_is_credited():
+    older = Parameters({name: x for name, x in DECLARED.items() if name != "mode"})
+    world, new, old = started(("new",), ("old", older))
+    new.play([0.5] * 6)  # a round that began before the other came
+    world.fold()
+    for _ in range(10):
+        arm = world.config().arms[0]
+        assert arm.values["mode"] == DECLARED["mode"]
+        for instance in (new, old):
+            own = instance.follow().own
+            assert own.request_id == arm.request_id
+            assert own.values == {name: arm.values[name] for name in own.values}
+            instance.play([0.5] * 3)
+        world.fold()
+    assert world.dispositions() == {"applied": 21}
+    assert len(world.rounds) == 11
+    old.send(old.events.presence(None, None, leaving=True))
+    modes = set()
+    for _ in range(10):
+        new.play([0.5] * 6)
+        world.fold()
+        modes.add(world.config().arms[0].values["mode"])
+    assert modes == {"slow", "fast"}
+
+
+def test_an_app_that_comes_while_what_it_lacks_is_tried_runs_the_incumbent_and_the_learner_is_told_nothing():
+    older = Parameters({name: x for name, x in DECLARED.items() if name != "mode"})
+    world, new = started(("new",))
+    while world.config().arms[0].values["mode"] == DECLARED["mode"]:
+        new.play([0.5] * 3)
+        world.fold()
+    new.send(new.events.presence(None, None, leaving=True))
+    tried, old = world.config().arms[0], Instance(world, "old", older)
+    view = old.follow()
+    assert (view.own.request_id, view.own.values) == (
+        None,
+        {n: world.config().incumbent.values[n] for n in older.declared},
+    )
+    assert view.refusal is not None
+    old.send(old.events.presence(None, None, refusal=view.refusal))
+    world.fold()
+    closed = world.rounds[-1]
+    assert (closed.request_id, closed.outcome, closed.told) == (tried.request_id, "skipped", None)
+    assert "mode='fast' is of a parameter that this app lacks" in closed.why
+    now = world.config().arms[0]
+    assert now.request_id != tried.request_id
+    assert now.values["mode"] == DECLARED["mode"]
 
 
 def test_a_goodbye_parks_the_scope():
@@ -94,8 +143,8 @@ def test_a_goodbye_parks_the_scope():
     assert world.scope().presence == {}
 
 
-def test_hashes_of_values_in_effect_are_the_processors():
+def test_hashes_are_the_processors():
     world, one = started(("one",))
     own = one.follow().own
-    assert own.active_request.terms.values_hash == values_hash(world.config().arms[0].values)
+    assert own.active_request.terms.arm.hash == values_hash(world.config().arms[0].values)
     assert choose([(world.config().arms[0].share, own)], 0.999) is own

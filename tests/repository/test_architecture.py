@@ -100,7 +100,7 @@ def test_the_walk_of_a_metric_event_is_the_way_that_it_takes() -> None:
 def test_the_walk_of_a_measurement_is_the_way_that_it_takes(tmp_path: Path) -> None:
     client = TunerClient("checkout", {"pool": 1}, settings="127.0.0.1:1", state_dir=tmp_path)
     arm = Arm(arm="a", request_id="r", round=1, kind="explore", share=1.0, values={"pool": 1}, hash="h")
-    request = ActiveRequest(RequestTerms(arm, "", "h", interval_s=1e-9, settle_s=0.0), client._agent.recorder)
+    request = ActiveRequest(RequestTerms(arm, "", interval_s=1e-9, settle_s=0.0), client._agent.recorder)
     request.activate()
     view = client._current.view
     client._current.swap(dataclasses.replace(view, own=Snapshot(view.own.values, request)))

@@ -41,6 +41,7 @@ class Watched:
         statuses: The newest by key.
         values: Of the newest round, by scope.
         judged: Of the newest round that judged a recommendation, by scope.
+        not_shared: Which parameters apps and spec do not share, by scope.
         scopes: As they were read last: what their incumbents are.
     """
 
@@ -48,6 +49,7 @@ class Watched:
     statuses: dict[str, str] = field(default_factory=dict)
     values: dict[str, Mapping[str, object]] = field(default_factory=dict)
     judged: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    not_shared: dict[str, list[str]] = field(default_factory=dict)
     scopes: dict[str, ScopeState] = field(default_factory=dict)
 
 
@@ -158,8 +160,18 @@ def _closed(closed: RoundRecord, watched: Watched) -> Iterator[WatchEvent]:
             "said": closed.why,
         }
     )
+    for said in _news(watched.not_shared.get(scope, []), closed.not_shared or []):
+        yield WatchEvent.model_validate(common | {"what": "parameters", "said": said})
+    watched.not_shared[scope] = closed.not_shared or []
     if closed.incumbent:
         yield WatchEvent.model_validate(common | {"what": "incumbent"} | _won(closed, scope, watched))
+
+
+def _news(before: list[str], now: list[str]) -> list[str]:
+    """What is new of the parameters that apps and spec do not share."""
+    if before and not now:
+        return ["apps and spec share all parameters again"]
+    return [said for said in now if said not in before]
 
 
 def _won(closed: RoundRecord, scope: str, watched: Watched) -> dict[str, object]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from ....schemas.state import Block, ScopeState
 from ...processor.presence import present
+from ...processor.shared_parameters import not_shared
 from ..outputs import (
     BestList,
     BestOfContext,
@@ -54,6 +55,7 @@ def show_data(view: TunerView, rewards: Mapping[str, list[float]], now_ms: int) 
                 round=scope.round,
                 open=scope.arms[0].id if scope.arms else None,
                 waiting_for=waiting_for(state, scope, view.partition, now_ms),
+                not_shared=not_shared(scope, view.partition.presence_known_ms(now_ms)),
                 incumbent=scope.incumbent,
                 confirming=_confirming(scope.block),
                 achieved=scope.achieved,

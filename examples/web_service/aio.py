@@ -1,0 +1,39 @@
+"""The reports from an asyncio server, without a framework."""
+
+import asyncio
+import sys
+from asyncio import StreamReader, StreamWriter
+
+from reports import PARAMETERS, Reports
+
+from oppertune.streams.client import TunerClient
+
+
+async def serve(port: int) -> None:
+    """Answers until it is cancelled."""
+    tuned = TunerClient("reports", PARAMETERS).start()
+    reports = Reports(tuned)
+
+    async def answer(reader: StreamReader, writer: StreamWriter) -> None:
+        while request := await reader.readline():
+            while await reader.readline() not in {b"\r\n", b""}:
+                pass  # headers
+            number = int(request.split()[1].rpartition(b"/")[2])
+            body = await asyncio.to_thread(reports.answer, number)
+            head = f"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", port)
+    try:
+        await server.serve_forever()
+    finally:
+        await asyncio.to_thread(tuned.close)  # it may wait for the broker: the loop goes on meanwhile
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(serve(int(sys.argv[1])))
+    except KeyboardInterrupt:
+        print("stopped")

@@ -1,0 +1,157 @@
+"""Parameters that apps and spec do not share: held for the whole scope, never credited otherwise, always named."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oppertune.schemas.spec import TunerSpec
+from oppertune.schemas.state import Producer
+from oppertune.streams.processor import shared_parameters
+from world import SPEC, World, spec
+
+ALL = [p["name"] for p in SPEC["parameters"]]
+CONFIRMING = {"enabled": True, "every": 6, "rounds": 1}
+
+
+def started(algorithm="surrogate", **changes):
+    world = World()
+    world.apply(spec(algorithm={"name": algorithm}, **changes))
+    world.fold()
+    return world
+
+
+def reward(values):
+    return 0.5 + 0.3 * (values["mode"] == "fast") - abs(values["ratio"] - 0.8) / 3
+
+
+def play(world, rounds, *instances):
+    """Rounds that all instances measure; returns what they ran."""
+    played = []
+    for _ in range(rounds):
+        arm = world.config().arms[0]
+        played.append(dict(arm.values))
+        for instance in instances:
+            world.measured(instance, [reward(arm.values)] * 3)
+        world.fold()
+    return played
+
+
+@pytest.mark.parametrize("algorithm", ["surrogate", "auto", "hybrid_solver", "hopt", "uniform_random"])
+def test_while_an_instance_lacks_one_it_stays_as_in_the_incumbent_and_the_others_are_tuned(algorithm):
+    world = started(algorithm)
+    world.here("old", parameters=["pool", "ratio"])
+    world.here("new", parameters=ALL)
+    world.fold()
+    held = play(world, 25, "new", "old")
+    assert {values["mode"] for values in held} == {"slow"}
+    assert len({values["ratio"] for values in held}) > 5
+    world.here("old", leaving=True)
+    world.fold()
+    free = play(world, 25, "new")
+    assert {values["mode"] for values in free} == {"slow", "fast"}
+    assert [r.outcome for r in world.rounds] == 50 * ["measured"]
+    assert world.letters == []
+
+
+def test_what_the_learner_is_told_is_of_what_ran():
+    world = started()
+    world.here("old", parameters=["pool", "ratio"])
+    world.fold()
+    ran = play(world, 30, "old")
+    learner = next(iter(world.partition.tuners.values())).learners.of("")
+    known = [one.prediction for one in learner.observations()]
+    assert known
+    assert all({**one, "ratio": 0} in [{**values, "ratio": 0} for values in ran] for one in known)
+
+
+def test_a_recommendation_that_changes_what_is_lacked_is_not_played():
+    world = started(confirmation=CONFIRMING)
+    world.here("new", parameters=ALL)
+    world.fold()
+    while world.scope().block is None or world.scope().block.candidate["mode"] == "slow":
+        play(world, 1, "new")
+    world.here("old", parameters=["pool", "ratio"])
+    play(world, 1, "new", "old")
+    for _ in range(20):
+        assert world.config().arms[0].values["mode"] == world.config().incumbent.values["mode"]
+        play(world, 1, "new", "old")
+    assert {r.kind for r in world.rounds[-20:]} >= {"confirm", "explore"}
+
+
+def test_who_says_nothing_has_all():
+    world = started()
+    world.here("any")
+    world.fold()
+    assert {values["mode"] for values in play(world, 25, "any")} == {"slow", "fast"}
+    assert all(r.not_shared is None for r in world.rounds)
+
+
+def test_of_a_boot_that_is_gone_nothing_is_held():
+    world = started()
+    world.here("a", boot="1", seq=0, parameters=["pool"])
+    world.here("a", boot="2", seq=0, parameters=ALL)
+    world.fold()
+    assert shared_parameters.held(world.scope(), world.now_ms) == {"mode": "slow", "ratio": 0.5}
+    world.here("a", boot="1", seq=1, leaving=True)
+    world.fold()
+    assert shared_parameters.held(world.scope(), world.now_ms) == {}
+
+
+def test_it_is_named_in_rounds_and_dead_letters():
+    world = started()
+    world.here("old", parameters=["pool", "ratio", "cache"])
+    world.fold()
+    play(world, 1, "old")
+    assert world.rounds[-1].not_shared == [
+        "mode is not tuned, it stays slow: the app lacks it in old",
+        "cache is not in the spec, it runs as the app declares it: in old",
+    ]
+    world.measured("old", values_hash="0" * 16)
+    world.fold()
+    [letter] = world.letters
+    assert letter.detail.endswith("its app lacks mode; its app has besides the spec's cache")
+
+
+def test_an_added_parameter_waits_for_the_last_instance_and_a_removed_one_for_none():
+    world = started()
+    for instance in ("a", "b"):
+        world.here(instance, parameters=ALL)
+    world.fold()
+    play(world, 3, "a", "b")
+    added = {"name": "cache", "type": "categorical", "val": "lru", "categories": ["lru", "arc"]}
+    more = spec(algorithm={"name": "surrogate"}, parameters=[*SPEC["parameters"], added])
+    world.apply(more)
+    world.fold()
+    assert shared_parameters.held(world.scope(), world.now_ms) == {"cache": "lru"}
+    assert {values["cache"] for values in play(world, 10, "a", "b")} == {"lru"}
+    for instance in ("a", "b"):
+        assert shared_parameters.held(world.scope(), world.now_ms) == {"cache": "lru"}
+        world.here(instance, parameters=[*ALL, "cache"])
+        world.fold()
+    assert {values["cache"] for values in play(world, 20, "a", "b")} == {"lru", "arc"}
+    world.apply(spec(algorithm={"name": "surrogate"}))  # removed from the spec first: all apps still have it
+    world.fold()
+    assert shared_parameters.held(world.scope(), world.now_ms) == {}
+    play(world, 1, "a", "b")
+    assert world.rounds[-1].not_shared == ["cache is not in the spec, it runs as the app declares it: in a, b"]
+
+
+@given(st.sets(st.sampled_from("abcdef")), st.lists(st.sets(st.sampled_from("abcdef"), min_size=1), min_size=1))
+def test_what_is_known_of_a_boot_outlives_edits(has, edits):
+    """As if it had said so again after each."""
+    old, boot = of(edits[0]), Producer()
+    shared_parameters.rebase([boot], old, old)
+    assert boot == Producer(), "who said nothing is not known after an edit either"
+    shared_parameters._set(boot, old, has)
+    for names in edits[1:]:
+        new = of(names)
+        shared_parameters.rebase([boot], old, new)
+        again = Producer()
+        shared_parameters._set(again, new, has)
+        assert boot == again
+        old = new
+
+
+def of(names):
+    some = SPEC["parameters"][1]
+    return TunerSpec.model_validate(spec(parameters=[{**some, "name": name} for name in sorted(names)]))
