@@ -93,6 +93,11 @@ class Hyperparameters:
         smooth, rough, _ = _decayed(*self._weighted(points, others))
         return self._mixed(smooth, rough, out=smooth)
 
+    def covariance(self, points: Points) -> Floats:
+        """Covariance of the rewards of n points, shape (n, n): to the bit as :meth:`fit` has it in its solution."""
+        smooth, rough, _ = _decayed(*self._weighted(points, points, points.apart()))
+        return self._mixed(smooth, rough)
+
     @property
     def variance(self) -> float:
         """s², the prior variance of a reward."""

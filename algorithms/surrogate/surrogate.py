@@ -217,13 +217,23 @@ class Surrogate(Algorithm):
         self._axes = None
 
     def _covariance(self, points: Points) -> Floats:
-        """Prior covariance of all that was rewarded; of all but the newest, it is known already."""
-        if self._kernel is None or len(self._kernel) != len(self._history) - 1:
-            return self._hyper.kernel(points, points)
-        newest = self._points(self._history.points[-1:], self._history.contexts[-1:])
+        """Prior covariance of all that was rewarded; of all but the newest, it is known already.
+
+        Where it is not, because a state was just restored, it is made from what was there before the newest, as it was.
+        """
+        history = self._history
+        known = self._kernel
+        if known is None:
+            known = self._hyper.covariance(self._points_before())
+        newest = self._points(history.points[-1:], history.contexts[-1:])
         row = self._hyper.kernel(newest, points)
-        covariance: Floats = np.block([[self._kernel, row[:, :-1].T], [row]])
+        covariance: Floats = np.block([[known, row[:, :-1].T], [row]])
         return covariance
+
+    def _points_before(self) -> Points:
+        """All that was rewarded but the newest, as the model saw it before that came."""
+        points, contexts = self._history.points[:-1], self._history.contexts[:-1]
+        return Points.of(*self._coordinates(points, contexts, contexts))
 
     def _surprise(self, i: int | None, point: Array, context: list[Feature], reward: float) -> float:
         """How many standard deviations a reward is above what the model expects; 0 where it knows too little.
@@ -304,7 +314,7 @@ class Surrogate(Algorithm):
         if self._posterior is None:
             points = self._points(history.points, history.contexts)
             if self._kernel is None:
-                self._kernel = self._hyper.kernel(points, points)
+                self._kernel = self._hyper.covariance(points)
             z = history.scaled().z
             solution = Solution.of(self._kernel, self._hyper.noise / history.n, z)
             self._posterior = Posterior(self._hyper, points, solution, z, history.n)
@@ -326,16 +336,28 @@ class Surrogate(Algorithm):
 
     def _points(self, points: Array, contexts: Sequence[Sequence[Feature]]) -> Points:
         """Points, each in its context or all in one, as the model sees them."""
+        axes, coordinates = self._coordinates(points, contexts, self._history.contexts, self._axes)
+        self._axes = axes
+        return Points.of(axes, coordinates)
+
+    def _coordinates(
+        self,
+        points: Array,
+        contexts: Sequence[Sequence[Feature]],
+        seen: Sequence[Sequence[Feature]],
+        axes: Axes | None = None,
+    ) -> tuple[Axes, Array]:
+        """Points with their contexts' features behind, which are relative to the contexts seen; and what they are."""
         columns = [points]
         counts: list[int] = []
         for i in range(len(self.features)):
-            column, categories = _coordinates([c[i] for c in contexts], [c[i] for c in self._history.contexts])
+            column, categories = _coordinates([c[i] for c in contexts], [c[i] for c in seen])
             columns.append(np.broadcast_to(column[:, None], (len(points), 1)))
             counts.append(categories)
-        if self._axes is None:
+        if axes is None:
             categorical = np.append(self._space.categorical, np.array(counts) > 0)
-            self._axes = Axes.of(categorical, np.append(self._space.levels, counts))
-        return Points.of(self._axes, np.hstack(columns) if counts else points)
+            axes = Axes.of(categorical, np.append(self._space.levels, counts))
+        return axes, np.hstack(columns) if counts else points
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         super()._restore({**state, "learner": {"_in_vain": 0.0, "_steps_due": 0.0, **state["learner"]}})

@@ -1,6 +1,7 @@
 """The surrogate learner and ``auto``: what they promise beyond the contract, and the mechanisms it rests on."""
 
 import math
+import random
 from typing import Any
 from unittest import mock
 
@@ -18,6 +19,7 @@ from oppertune.algorithms.surrogate.gaussian_process import Data, Hyperparameter
 from oppertune.algorithms.surrogate.history import History, worth_of
 from oppertune.algorithms.surrogate.optimism import failure, optimism, repeats
 from oppertune.algorithms.surrogate.points import Axes, Points
+from oppertune.algorithms.testing import KINDS, some_reward, through_json
 from oppertune.core.errors import InvalidArgument
 from oppertune.core.types import Context, PredictionType
 from oppertune.core.values import Categorical, Integer, Real, ValueType
@@ -311,6 +313,29 @@ def test_a_full_history_of_different_categories_forgets_the_worst_of_the_old():
         history.add(np.array([float(point)]), [], reward)
     history.make_room(np.ones((5, 5)), np.eye(5, dtype=bool))
     assert history.points[:, 0].tolist() == [0.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize("features", [(), ("load", "job")], ids=["alike", "by load and job"])
+def test_a_state_restored_at_any_moment_goes_on_to_the_bit(features):
+    """Though what follows from it is made anew then: a full memory, contexts of a new range, late answers included."""
+    draw = random.Random(7)
+
+    def made():
+        return Surrogate(list(KINDS), random_seed=7, history=10, features=features)
+
+    writer, pending = made(), []
+    for i in range(90):
+        context = Context({"load": draw.choice([1.0, 5.0, draw.random() * i]), "job": draw.choice("abc")})
+        pending.append(writer.ask(context))
+        reader = made()
+        reader.set_state(through_json(writer.get_state()))
+        answered = [pending.pop(draw.randrange(len(pending))) for _ in range(len(pending) - draw.randint(0, 3))]
+        for request in answered:
+            reward = some_reward(request.prediction) + draw.gauss(0, 0.05)
+            for instance in (writer, reader):
+                instance.tell(request.id, reward)
+        assert reader.get_state() == writer.get_state(), f"round {i}"
+        assert reader.recommend(context) == writer.recommend(context)
 
 
 def test_the_state_stays_small_and_a_round_fast_enough_however_long_it_runs():
