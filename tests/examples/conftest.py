@@ -60,7 +60,10 @@ def fleet(rewards: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
 
 @pytest.fixture
 def start(fleet: BrokerSettings, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts an example as its README says, with the broker in the environment: ``start("own_app/shipper.py")``."""
+    """Starts an example as its README says, with the broker in the environment: ``start("own_app/shipper.py")``.
+
+    ``start("-m", "gunicorn", …, folder="web_service")`` starts a module in that folder.
+    """
     running: list[subprocess.Popen[str]] = []
     environment = {
         **os.environ,
@@ -70,13 +73,15 @@ def start(fleet: BrokerSettings, tmp_path: Path) -> Iterator[Callable[..., subpr
         "XDG_STATE_HOME": str(tmp_path),
     }
 
-    def start(*command: str, **more: str) -> subprocess.Popen[str]:
-        if not command[0].endswith(".py"):
+    def start(*command: str, folder: str = "", **more: str) -> subprocess.Popen[str]:
+        if command[0] == "-m":
+            whole = [sys.executable, *command]
+        elif not command[0].endswith(".py"):
             whole = [*OPPERTUNE, *command]
         else:
             whole = [sys.executable, str(EXAMPLES / command[0]), *command[1:]]
         pipe, environ = subprocess.PIPE, environment | more
-        running.append(subprocess.Popen(whole, env=environ, stdout=pipe, stderr=pipe, text=True))
+        running.append(subprocess.Popen(whole, env=environ, stdout=pipe, stderr=pipe, text=True, cwd=EXAMPLES / folder))
         return running[-1]
 
     yield start

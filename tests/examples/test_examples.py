@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import re
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import zlib
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -31,7 +34,11 @@ FILES = {
 SPECS = sorted(name for name in FILES if name.endswith(".yaml"))
 READMES = sorted(name for name in FILES if name.endswith(".md"))
 RESULTS = sorted(name for name in FILES if name.endswith(("result.json", "result-kafka.json")))
-APPS = {"own_app/shipper.py": "own_app/shipper.yaml", "http_service/service.py": "http_service/spec.yaml"}
+APPS = {
+    "own_app/shipper.py": "own_app/shipper.yaml",
+    "http_service/service.py": "http_service/spec.yaml",
+    "web_service/reports.py": "web_service/spec.yaml",
+}
 TRIED = {
     "own_app/shipper.py": "test_the_own_app_is_tuned",
     "own_app/compare.py": "test_the_comparison_tells_better_from_worse",
@@ -40,6 +47,11 @@ TRIED = {
     "http_service/web.py": "test_the_http_service_is_tuned",
     "http_service/store.py": "test_the_pool_is_resized_while_it_is_used",
     "http_service/compare.py": "test_two_configurations_of_the_service_are_compared",
+    "web_service/reports.py": "test_the_reports_are_compressed_as_the_configuration_says",
+    "web_service/service.py": "test_the_web_service_is_tuned_in_each_server_without_a_ghost",
+    "web_service/wsgi.py": "test_the_web_service_is_tuned_in_each_server_without_a_ghost",
+    "web_service/aio.py": "test_the_web_service_is_tuned_in_each_server_without_a_ghost",
+    "web_service/load.py": "test_the_web_service_is_tuned_in_each_server_without_a_ghost",
     "rewards/shop_rewards.py": "test_the_reward_function_is_found_by_its_entry_point",
     "rewards/pyproject.toml": "test_the_reward_function_is_found_by_its_entry_point",
 }
@@ -302,6 +314,63 @@ def test_two_configurations_of_the_service_are_compared(tmp_path):
     assert sides["default"]["values"]["pool_size"] == 10
     assert sides["tuned"]["values"]["pool_size"] == 2
     assert all(side["requests"] > 10 for side in sides.values())
+
+
+def test_the_reports_are_compressed_as_the_configuration_says(monkeypatch):
+    module = load("web_service/reports.py", monkeypatch)
+    with OfflineClient("reports", module.PARAMETERS) as tuned:
+        reports = module.Reports(tuned)
+        small = reports.answer(7)
+        tuned.set(level=1, kept=10)
+        large = reports.answer(7)
+        assert len(small) < len(large)
+        assert json.loads(zlib.decompress(small)) == json.loads(zlib.decompress(large))
+        assert reports.answer(7) is large
+        assert tuned.recorded["kept_kib"] == pytest.approx([0, len(large) / 1024, len(large) / 1024])
+        for number in range(20):
+            reports.answer(number)
+        assert tuned.recorded["kept_kib"][-1] < 12 * len(large) / 1024
+        assert len(tuned.recorded["waits_ms"]) == 23
+
+
+GUNICORN = ("gunicorn", "--bind", "127.0.0.1:PORT")
+SERVERS = {
+    "fastapi": (
+        2,
+        (*GUNICORN, "--preload", "--workers", "2", "--worker-class", "uvicorn_worker.UvicornWorker", "service:app"),
+    ),
+    "gevent": (1, (*GUNICORN, "--worker-class", "gevent", "wsgi:app")),
+    "asyncio": (1, ("aio", "PORT")),
+}
+"""As in docs/tutorial.md: how many instances there are, and the command."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_web_service_is_tuned_in_each_server_without_a_ghost(start, rounds, server, tmp_path):
+    many, (module, *arguments) = SERVERS[server]
+    spec = yaml.safe_load((EXAMPLES / "web_service/spec.yaml").read_text()) | {"name": "reports"}
+    spec["measurement"] |= {"interval_s": 0.5, "min_samples": 20}
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
+    apply(start, str(tmp_path / "spec.yaml"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    before = len(rounds("reports"))
+    service = start("-m", module, *(word.replace("PORT", str(port)) for word in arguments), folder="web_service")
+    customers = start("web_service/load.py", f"http://127.0.0.1:{port}", "120")
+    closed = wait_for(lambda: len(rounds("reports")) > before + 3 and rounds("reports")[before:], "measured rounds", 90)
+    assert {"waits_ms", "kept_kib"} == closed[-1].metrics.keys()
+    shown = start("tuner", "show", "reports", "--json")
+    [scope] = json.loads(shown.communicate(timeout=30)[0])["scopes"]
+    here = [one["instance"] for one in scope["instances"] if one["present"]]
+    assert len(here) == many, here
+    assert "failed" not in scope["outcomes"]
+    assert stopped(customers) == -signal.SIGTERM
+    assert stopped(service) in {0, -signal.SIGTERM}, service.stderr.read()
+    gone = start("tuner", "delete", "reports", "--yes")
+    gone.communicate(timeout=30)
 
 
 def test_the_reward_function_is_found_by_its_entry_point(start, fleet, rounds, tmp_path):
