@@ -451,7 +451,7 @@ class TestABrokerThatIsNotThere:
         [
             ("sasl_password=hunter2", "set OPPERTUNE_SASL_PASSWORD"),
             ("ssl_ca", "takes NAME=VALUE"),
-            ("ssl_sa=x", "is ssl_ca meant"),
+            ("ssl_sa=x", "did you mean ssl_ca"),
         ],
     )
     def test_settings_by_name_take_no_secrets_and_no_typing_errors(self, call, given, said):
