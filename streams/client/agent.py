@@ -39,6 +39,9 @@ HEARTBEAT_S = 10.0
 SILENT_HEARTBEATS = 3
 """An instance that was silent for so many is gone: the default of a spec."""
 
+RENEWALS_MISSED = 2
+"""Before it is a problem: one may be late."""
+
 SOON_S = 0.005
 """Between two looks at something that comes soon."""
 
@@ -253,7 +256,7 @@ class Agent:
         view = without_restart(view, view if restarts else before, restart)
         self._requests = {request.terms.key: request for request in view.requests}
         self._mark, self._record = followed.mark, followed.record
-        due = monotonic() + followed.waits_s
+        due = monotonic() + RENEWALS_MISSED * followed.waits_s
         self._renewal_due = min(self._renewal_due, due) if followed.waits_s else math.inf
         self._current.swap(view)
         over = [request for key, request in earlier.items() if key not in self._requests]
