@@ -67,6 +67,21 @@ def test_a_confirmation_under_way_shows_what_is_judged_and_how_it_stands():
     assert "mode=fast (reward 0.9, confirmed in round 8)" in shown(world)
 
 
+def test_parameters_that_apps_and_spec_do_not_share_are_named_as_long_as_that_lasts():
+    world = running()
+    world.here("a", parameters=["pool", "ratio", "cache"])
+    world.fold()
+    lines = [
+        "mode is not tuned, it stays slow: the app lacks it in a",
+        "cache is not in the spec, it runs as the app declares it: in a",
+    ]
+    assert all(said in shown(world) for said in lines)
+    assert show_data(view(world), {}, world.now_ms).scopes[0].not_shared == lines
+    world.here("a", parameters=["mode", "pool", "ratio"])
+    world.fold()
+    assert not any(said in shown(world) for said in lines)
+
+
 def test_an_instance_without_network_is_named_until_it_is_back():
     world = running()
     world.here("b")

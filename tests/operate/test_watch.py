@@ -21,12 +21,12 @@ from oppertune.streams.operate.reporting.watch_line import watch_line
 NOW_MS = 1_700_000_000_000
 
 
-def closed(number, *, tuner="shop", incumbent=False, values=None, reward=0.5, kind="explore"):
+def closed(number, *, tuner="shop", incumbent=False, values=None, reward=0.5, kind="explore", not_shared=None):
     return RoundRecord.model_validate(
         {
             "v": 1, "tuner": tuner, "scope": "", "incarnation": 1, "round": number, "arm": "a", "kind": kind,
             "request_id": f"r{number}", "outcome": "measured", "values": values or {"pool": number}, "reward": reward,
-            "closed_ms": NOW_MS, "incumbent": incumbent,
+            "closed_ms": NOW_MS, "incumbent": incumbent, "not_shared": not_shared,
         }
     )  # fmt: skip
 
@@ -116,6 +116,17 @@ def test_a_round_tells_what_changed_and_that_there_is_a_new_incumbent(writer):
     assert (first.changed, second.changed) == ({"pool": 20, "gzip": "on"}, {"pool": 10})
     assert (incumbent.what, incumbent.round, incumbent.reward) == ("incumbent", 2, None)
     assert incumbent.values == {"pool": 20, "gzip": "on"}
+
+
+def test_parameters_that_apps_and_spec_do_not_share_are_told_when_that_changes(writer):
+    lacked, besides = "gzip is not tuned, …", "cache is not in the spec, …"
+    with Following(writer.settings) as following:
+        for number, said in enumerate((None, [lacked], [lacked, besides], [lacked, besides], [besides], None, None)):
+            writer.round(number, not_shared=said)
+        following.until(7 + 3)
+    told = [(one.round, one.said) for one in following.told if one.what == "parameters"]
+    assert told == [(1, lacked), (2, besides), (5, "apps and spec share all parameters again")]
+    assert "parameters: gzip is not tuned" in str(watch_line(following.told[2]))
 
 
 def test_other_tuners_are_left_out_and_followed_where_none_is_named(writer):
