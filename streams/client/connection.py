@@ -89,6 +89,7 @@ class Connection:
         self._settings = settings
         self._tuner = tuner
         self._partition: int | None = None
+        self._end: int | None = None
         self._consumer: Consumer | None = None
         self._producer: Producer | None = None
         self._history: dict[str, ConfigMessage] = {}
@@ -134,7 +135,18 @@ class Connection:
         self._consumer.assign([TopicPartition(configs, self._partition, OFFSET_BEGINNING)])
         self.caught_up = False
         self._history.clear()
+        self._end = self._end_of(TopicPartition(configs, self._partition))
         self._right()
+
+    def _end_of(self, place: TopicPartition) -> int | None:
+        """Where a partition ends now: an end that is told after a pause never comes where others write all the time."""
+        if self._consumer is None:
+            return None
+        try:
+            _, end = self._consumer.get_watermark_offsets(place, timeout=METADATA_TIMEOUT_S)
+        except KafkaException:  # it is told once nobody writes for a moment
+            return None
+        return int(end)
 
     def _partitions(self, consumer: Consumer) -> int | None:
         counts = set()
@@ -190,11 +202,14 @@ class Connection:
                     self.renew()
                 self._wrong(f"reading configs: {error.str()}")
             return None
+        live = self.caught_up
+        if self._end is not None and (message.offset() or 0) >= self._end - 1 and not live:
+            self.caught_up = True
         key, value = message.key(), message.value()
         if not isinstance(key, bytes) or tuner_of(name := key.decode(errors="replace")) != self._tuner:
             return None
         written_ms = message.timestamp()[1]
-        return ConfigMessage(name, value if isinstance(value, bytes) else None, written_ms, live=self.caught_up)
+        return ConfigMessage(name, value if isinstance(value, bytes) else None, written_ms, live=live)
 
     # -- events
 

@@ -5,14 +5,17 @@ import pickle
 import threading
 import time
 from functools import partial
+from unittest import mock
 
 import pytest
 
 from kafkas import wait_for
 from oppertune.core.errors import InvalidArgument, InvalidContext
+from oppertune.streams.broker import BrokerSettings
 from oppertune.streams.client import Source, Status, TunerClient
+from oppertune.streams.client.connection import Connection
 
-from .conftest import PARAMETERS, TUNER, arm, renew, until_renewed, until_values
+from .conftest import PARAMETERS, TUNER, Topics, arm, renew, until_renewed, until_values
 from .test_config_follower import FEATURES, scope_of
 
 
@@ -143,6 +146,45 @@ def test_a_renewal_that_does_not_come_in_time_is_told(topics, make):
     assert (client["pool"], client.status) == (20, Status.STALE)
     renew(topics, client)
     until_values(client, pool=42)
+
+
+def test_what_was_there_ends_with_its_last_record_whatever_comes_behind():
+    """Or behind it: the last of a transaction is a marker, which nobody is given."""
+    connection = Connection(BrokerSettings("127.0.0.1:1"), TUNER)
+    connection._end = 5
+
+    def read(offset):
+        message = mock.Mock(
+            **{"error.return_value": None, "offset.return_value": offset, "timestamp.return_value": (1, 7)},
+            **{"key.return_value": TUNER.encode(), "value.return_value": b"{}"},
+        )
+        return connection._read(message).live, connection.caught_up
+
+    assert [read(offset) for offset in (2, 3)] == [(False, False)] * 2
+    assert [read(offset) for offset in (4, 5)] == [(False, True), (True, True)]
+    connection.caught_up = False
+    assert [read(offset) for offset in (3, 6, 7)] == [(False, False), (False, True), (True, True)]
+
+
+@pytest.mark.kafka
+def test_a_client_listens_though_others_write_to_its_partition_all_the_time(real, tmp_path):
+    """Its end is told by a fetch that finds nothing: never, where each finds something."""
+    topics, neighbour, done = Topics(real), Topics(real), threading.Event()
+    topics.publish(arm(42))
+
+    def write():
+        while not done.wait(0.002):
+            neighbour.publish_raw(b"{}", key="another")
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        with TunerClient(TUNER, PARAMETERS, settings=real, state_dir=tmp_path) as client:
+            renew(topics, client)
+            until_values(client, pool=42)
+    finally:
+        done.set()
+        writing.join(10)
 
 
 def test_a_newer_record_than_the_one_at_the_start_is_run_at_once(topics, make):

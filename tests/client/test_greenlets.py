@@ -5,6 +5,7 @@ gevent, gunicorn and eventlet are found where they are installed, or in the fold
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import signal
 import socket
@@ -118,10 +119,10 @@ def test_under_gevent_greenlets_go_on_while_the_client_works(topics, tmp_path, o
         text=True,
         env=environment(),
     )
-    published = iter(range(1, 1_000))
+    published = itertools.count(1)
 
     def done():
-        topics.publish(arm(42), published_ms=1_000 * next(published))
+        topics.publish(arm(42, "slow"), published_ms=1_000 * next(published))
         return app.poll() is not None
 
     try:
@@ -172,10 +173,10 @@ def test_under_gunicorns_gevent_worker_a_service_answers_and_is_tuned(topics, tm
             stderr=log,
             env=environment(STATE=str(tmp_path), **{f"OPPERTUNE_{name}": value for name, value in there.items()}),
         )
-    published = iter(range(1, 1_000))
+    published = itertools.count(1)
 
     def answered():
-        topics.publish(arm(42), published_ms=1_000 * next(published))
+        topics.publish(arm(42, "slow"), published_ms=1_000 * next(published))
         with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answer:
             said: str = answer.read().decode()
             return said

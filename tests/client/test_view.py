@@ -49,9 +49,10 @@ def check(view):
         assert snapshot.values.keys() == PARAMETERS.declared.keys()
         assert all(p.contains(snapshot[p.name]) for p in OWN)
         request = snapshot.active_request
-        if request is not None and request.terms.credited:
+        if request is not None:
             asked = request.terms.arm.values
             assert all(snapshot[name] == value for name, value in asked.items() if name != "other")
+            assert all(snapshot[name] == declared for name, declared in PARAMETERS.declared.items() if name not in asked)
 
 
 @given(
