@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from kafkas import LocalKafka, answers, free_port, run_kafka, unique_prefix, wait_for
+from kafkas import ROOT, LocalKafka, answers, free_port, run_kafka, unique_prefix, wait_for
 from oppertune.core.errors import OppertuneError
 from oppertune.streams.broker import BrokerSettings, EmbeddedBroker, create_topics, delete_topics
 
@@ -41,6 +42,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if GIVEN_SEED and config.getoption("--hypothesis-seed", None) is None:
         # Only where a run is repeated: a forced seed keeps Hypothesis from its database of failures.
         config.option.hypothesis_seed = GIVEN_SEED
+    if (
+        Path(sys.prefix) == ROOT / ".venv" and _RUN not in os.environ
+    ):  # a test that calls a script would make it anew under us
+        checked = subprocess.run([ROOT / "scripts" / "setup", "--check"], capture_output=True, text=True, check=False)
+        if checked.returncode:
+            pytest.exit(checked.stderr.strip(), pytest.ExitCode.USAGE_ERROR)
     # Like Ctrl-C: fixtures end their brokers. By default SIGTERM (CI, timeout) would leave them running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.getLogger("asyncio").addFilter(_note_if_forgotten)

@@ -158,7 +158,9 @@ def test_what_was_there_ends_with_its_last_record_whatever_comes_behind():
             **{"error.return_value": None, "offset.return_value": offset, "timestamp.return_value": (1, 7)},
             **{"key.return_value": TUNER.encode(), "value.return_value": b"{}"},
         )
-        return connection._read(message).live, connection.caught_up
+        taken = connection._read(message)
+        assert taken is not None
+        return taken.live, connection.caught_up
 
     assert [read(offset) for offset in (2, 3)] == [(False, False)] * 2
     assert [read(offset) for offset in (4, 5)] == [(False, True), (True, True)]

@@ -52,7 +52,9 @@ def check(view):
         if request is not None:
             asked = request.terms.arm.values
             assert all(snapshot[name] == value for name, value in asked.items() if name != "other")
-            assert all(snapshot[name] == declared for name, declared in PARAMETERS.declared.items() if name not in asked)
+            assert all(
+                snapshot[name] == declared for name, declared in PARAMETERS.declared.items() if name not in asked
+            )
 
 
 @given(
