@@ -42,18 +42,23 @@ def pytest_configure(config: pytest.Config) -> None:
     if GIVEN_SEED and config.getoption("--hypothesis-seed", None) is None:
         # Only where a run is repeated: a forced seed keeps Hypothesis from its database of failures.
         config.option.hypothesis_seed = GIVEN_SEED
-    if (
-        Path(sys.prefix) == ROOT / ".venv" and _RUN not in os.environ
-    ):  # a test that calls a script would make it anew under us
-        checked = subprocess.run([ROOT / "scripts" / "setup", "--check"], capture_output=True, text=True, check=False)
-        if checked.returncode:
-            pytest.exit(checked.stderr.strip(), pytest.ExitCode.USAGE_ERROR)
+    _check_environment()
     # Like Ctrl-C: fixtures end their brokers. By default SIGTERM (CI, timeout) would leave them running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.getLogger("asyncio").addFilter(_note_if_forgotten)
     if _RUN not in os.environ:
         os.environ[_RUN] = tempfile.mkdtemp(prefix="oppertune-tests-")
         config.add_cleanup(_end_run)
+
+
+def _check_environment() -> None:
+    """Begin nothing in a ``.venv`` that is stale: a test that calls a script would make it anew under all others."""
+    setup = ROOT / "scripts" / "setup"
+    if _RUN in os.environ or Path(sys.prefix) != ROOT / ".venv" or not setup.is_file():
+        return
+    checked = subprocess.run([setup, "--check"], capture_output=True, text=True, check=False)
+    if checked.returncode:
+        pytest.exit(checked.stderr.strip(), pytest.ExitCode.USAGE_ERROR)
 
 
 _forgotten: list[str] = []
