@@ -1,6 +1,7 @@
 """The reports from an asyncio server, without a framework."""
 
 import asyncio
+import signal
 import sys
 from asyncio import StreamReader, StreamWriter
 
@@ -10,7 +11,10 @@ from oppertune.streams.client import TunerClient
 
 
 async def serve(port: int) -> None:
-    """Answers until it is cancelled."""
+    """Answers until the process is told to end."""
+    over = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, over.set)
     tuned = TunerClient("reports", PARAMETERS).start()
     reports = Reports(tuned)
 
@@ -26,14 +30,10 @@ async def serve(port: int) -> None:
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", port)
-    try:
-        await server.serve_forever()
-    finally:
-        await asyncio.to_thread(tuned.close)  # it may wait for the broker: the loop goes on meanwhile
+    await over.wait()
+    server.close()
+    await asyncio.to_thread(tuned.close)  # it may wait for the broker: the loop goes on meanwhile
 
 
 if __name__ == "__main__":
-    try:
-        asyncio.run(serve(int(sys.argv[1])))
-    except KeyboardInterrupt:
-        print("stopped")
+    asyncio.run(serve(int(sys.argv[1])))

@@ -362,15 +362,20 @@ def test_the_web_service_is_tuned_in_each_server_without_a_ghost(start, rounds, 
     customers = start("web_service/load.py", f"http://127.0.0.1:{port}", "120")
     wait_for(lambda: len(rounds("reports")) > before + 3, "measured rounds", 90)
     assert {"waits_ms", "kept_kib"} == rounds("reports")[-1].metrics.keys()
-    shown = start("tuner", "show", "reports", "--json")
-    [scope] = json.loads(shown.communicate(timeout=30)[0])["scopes"]
-    here = [one["instance"] for one in scope["instances"] if one["present"]]
-    assert len(here) == many, here
-    assert "failed" not in scope["outcomes"]
+
+    def shown() -> Any:
+        [scope] = json.loads(start("tuner", "show", "reports", "--json").communicate(timeout=30)[0])["scopes"]
+        return scope
+
+    def here() -> int:
+        return sum(one["present"] for one in shown()["instances"])
+
+    assert here() == many, shown()["instances"]
+    assert "failed" not in shown()["outcomes"]
+    assert stopped(service) == 0, service.stderr.read()
+    wait_for(lambda: here() == 0, "the goodbyes", 30)
     assert stopped(customers) == -signal.SIGTERM
-    assert stopped(service) in {0, -signal.SIGTERM}, service.stderr.read()
-    gone = start("tuner", "delete", "reports", "--yes")
-    gone.communicate(timeout=30)
+    start("tuner", "delete", "reports", "--yes").communicate(timeout=30)
 
 
 def test_the_reward_function_is_found_by_its_entry_point(start, fleet, rounds, tmp_path):
