@@ -33,7 +33,7 @@ import orjson
 from ..core.errors import InvalidArgument, InvalidParameterType, InvalidReward, OppertuneError, UnknownRequest
 from ..core.state import JsonDict, JsonValue, encode
 from ..core.types import Context, PredictionType
-from ..core.values import Categorical, Integer, ParameterValue, Real
+from ..core.values import Categorical, Integer, Real
 from .base import Algorithm
 
 Make: TypeAlias = Callable[[int], Algorithm]
@@ -443,10 +443,9 @@ class AlgorithmConformance:
         """And what is learned of it is of the configuration that ran, where a learner can learn from others."""
         algorithm, draw = make(6), random.Random(6)
         for i in range(30):
-            context, held = self.context(i), dict[str, ParameterValue]()
-            for p in draw.sample(algorithm.parameters, draw.randint(1, len(algorithm.parameters))):
-                other = make(100 + i).ask(self.context(i)).prediction
-                held[p.name] = other[p.name]
+            context, other = self.context(i), make(100 + i).ask(self.context(i)).prediction
+            names = draw.sample(list(other), draw.randint(1, len(other)))
+            held = {name: other[name] for name in names}
             request = algorithm.ask(context, held=held)
             assert_legal(algorithm, request.prediction)
             assert held.items() <= request.prediction.items()

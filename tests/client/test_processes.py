@@ -91,12 +91,14 @@ def test_after_a_fork_ready_means_that_the_child_itself_follows(make):
 
 
 CHILD_ENDS = """
-    import os, sys
+    import os, sys, time
     from oppertune.streams.client import TunerClient, BrokerSettings
     bootstrap, prefix, tuner, folder = sys.argv[1:]
     client = TunerClient(tuner, {"pool": 1}, settings=BrokerSettings(bootstrap, prefix), state_dir=folder)
     client.start()
-    assert client.wait_ready(10)
+    assert client.wait_ready(20)
+    while not client._agent._here:  # who forks before is no instance, and says no goodbye
+        time.sleep(0.01)
     child = os.fork()
     if child == 0:
         sys.exit(7 if client["pool"] == 42 else 1)  # through the interpreter's end, with the parent's handles in memory
