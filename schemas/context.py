@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 from ..core.types import Context
 from .base import Finite, Handwritten, ParameterName, Scalar
 
+_SHOWN = 10
+"""Values of a feature that are named in a sentence."""
+
 
 class Feature(Handwritten):
     """A field of an app's context that makes a difference: taken as it is, or in bins."""
@@ -39,7 +42,8 @@ class Feature(Handwritten):
                 raise ValueError(f"context field {self.name!r} must be a number, as the spec puts it in bins")
             return sum(edge <= value for edge in self.bins)
         if self.values is not None and value not in self.values:
-            raise ValueError(f"context field {self.name!r} has a value that the spec does not list")
+            listed = ", ".join(map(repr, self.values[:_SHOWN])) + (", …" if len(self.values) > _SHOWN else "")
+            raise ValueError(f"context field {self.name!r} is none of those that the spec lists: {listed}")
         return value
 
 

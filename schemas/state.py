@@ -76,6 +76,9 @@ class TunerState(_Mutable, Record):
     paused: bool = False
     suspended: Suspension | None = None
     learner: Json | None = None
+    besides: list[ParameterName] | None = Field(
+        None, description="parameters that apps have and the spec lacks, a bounded number, as they were heard of"
+    )
 
 
 class Presence(_Part):
@@ -117,10 +120,10 @@ class Producer(Window):
     heard_ms: Milliseconds = Field(0, description="time of its newest sign of life, or of its goodbye")
     left: bool | None = Field(None, description="it said goodbye")
     ids: list[str] | None = Field(None, description="hashes of the ids of its last events, if they are not numbered")
-    lacks: list[ParameterName] | None = Field(
-        None, description="parameters of the spec that it has not; none where it did not say what it has"
+    lacks: Bits | None = Field(
+        None, description="which of the spec's parameters it has not, bit i the i-th; none where it did not say"
     )
-    besides: list[ParameterName] | None = Field(None, description="parameters that it has and the spec lacks; likewise")
+    besides: Bits | None = Field(None, description="which of the tuner's besides it has, likewise")
 
 
 class OpenRequest(_Part):

@@ -22,9 +22,10 @@ async def serve(port: int) -> None:
         while request := await reader.readline():
             while await reader.readline() not in {b"\r\n", b""}:
                 pass  # headers
-            number = int(request.split()[1].rpartition(b"/")[2])
-            body = await asyncio.to_thread(reports.answer, number)
-            head = f"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: {len(body)}\r\n\r\n"
+            number = request.split()[1].rpartition(b"/")[2]
+            body = await asyncio.to_thread(reports.answer, int(number)) if number.isdigit() else b""
+            status = "200 OK\r\nContent-Encoding: deflate" if body else "404 Not Found"
+            head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write(head.encode() + body)
             await writer.drain()
         writer.close()

@@ -4,12 +4,17 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import orjson
+
 from ...core.summary import Summary
-from ...schemas.base import MAX_DECLARED, MAX_NAME, MAX_SECONDS
+from ...schemas.base import MAX_DECLARED, MAX_EVENT_BYTES, MAX_NAME, MAX_SECONDS
 from ...schemas.events import ContextEvent, MeasuredSummary, MetricEvent
 from .active_request import RequestTerms
 from .config_follower import ContextData
 from .offer import Refusal
+
+_MOST_BYTES = MAX_EVENT_BYTES // 4
+"""Of the names of all parameters in an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,17 @@ class EventBuilder:
 
 def _declarable(parameters: Iterable[str]) -> list[str] | None:
     """What the app says that it has: a name that no spec can have makes no difference; too many are not said."""
-    names = [name for name in parameters if 0 < len(name) <= MAX_NAME]
-    return names if len(names) <= MAX_DECLARED else None
+    names = [name for name in parameters if 0 < len(name) <= MAX_NAME and _is_text(name)]
+    return names if len(names) <= MAX_DECLARED and len(orjson.dumps(names)) <= _MOST_BYTES else None
+
+
+def _is_text(name: str) -> bool:
+    """Whether it can be written: half of a surrogate pair cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _measured(summary: Summary) -> MeasuredSummary:

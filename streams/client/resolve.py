@@ -63,7 +63,7 @@ def not_shared(parameters: Parameters, asked: Values) -> list[str]:
     lacks = [name for name in asked if name not in parameters.declared]
     if lacks:
         said.append(
-            f"this app lacks {', '.join(lacks)} of the spec: not tuned for as long as an instance is here that does"
+            f"this app lacks {', '.join(lacks)} of the spec: while an instance lacks it, it stays as in the incumbent"
         )
     return said
 

@@ -172,6 +172,8 @@ def _begin_anew(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, ch
     fresh.state.commands = tuner.state.commands
     fresh.state.paused = tuner.state.paused
     for name, old in tuner.scopes.items():
+        for boots in old.producers.values():
+            shared_parameters.rebase(tuner.state, fresh.state, boots.values())
         if name and not same_contexts:
             changes.scopes.discard(name)
             changes.forget(tuner.name, name)
@@ -180,8 +182,6 @@ def _begin_anew(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, ch
             scope = fresh.add(new_scope(fresh.state, context_of(old)))
             if same_contexts:
                 scope.presence, scope.producers = old.presence, old.producers
-                for boots in scope.producers.values():
-                    shared_parameters.rebase(boots.values(), tuner.spec, spec)
             else:
                 presence.remember(scope, old)
             scope.version = old.version

@@ -17,7 +17,7 @@ from ...schemas.state import OpenRequest, ScopeState, TunerState
 from .deduplication import count_once
 from .disposition import Disposed
 from .presence import present, waited_for
-from .shared_parameters import of_boot
+from .shared_parameters import in_words, of_boot
 
 MAX_SAMPLES = 2**53
 """Measurements of one metric in a round, each counted as often as its weight says: a record's counters hold no more."""
@@ -82,7 +82,8 @@ def match(tuner: TunerState, scope: ScopeState, event: MetricEvent, now_ms: int)
     if request is None:
         raise _of_another_request(tuner, scope, event)
     if event.values_hash != request.hash:
-        why = of_boot(scope.producers.get(event.instance, {}).get(event.boot or ""))
+        boot = scope.producers.get(event.instance, {}).get(event.boot or "")
+        why = in_words(of_boot(tuner, boot)) if boot is not None else ""
         said = "measured with other values than the request's"
         raise Disposed("refused", "values_differ", f"{said}: {why}" if why else said)
     if now_ms > deadline_ms(request):

@@ -57,7 +57,7 @@ def open_next(tuner: TunerState, scope: ScopeState, learners: Learners, changes:
     context = context_of(scope)
     learner = learners.of(scope.scope)
     algorithm = tuner.spec.algorithm.name
-    held = shared_parameters.held(scope, changes.now_ms)
+    held = shared_parameters.held(tuner, scope, changes.now_ms)
     if scope.block is not None and not held.items() <= scope.block.candidate.items():
         scope.block = None  # an instance has come that cannot run it
     kind = incumbent.next_kind(tuner.spec, scope, lambda: timed(algorithm, learner.recommend, context) | held)
@@ -106,7 +106,7 @@ def pass_time(tuner: TunerState, scope: ScopeState, learners: Learners, changes:
         if measured_enough(spec, scope, request, now_ms):
             close_measured(tuner, scope, request, learners, changes)
         elif _over(spec, scope, request, now_ms):
-            close(tuner, scope, request, learners, changes, _at_deadline(spec, scope, request, now_ms))
+            close(tuner, scope, request, learners, changes, _at_deadline(tuner, scope, request, now_ms))
             open_next(tuner, scope, learners, changes)
     if now_ms >= lease.renewal_due_ms(spec, scope):
         changes.renew(scope)
@@ -118,17 +118,18 @@ def _over(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int)
     return known and now_ms > deadline_ms(request)
 
 
-def _at_deadline(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> End:
+def _at_deadline(tuner: TunerState, scope: ScopeState, request: OpenRequest, now_ms: int) -> End:
     """What came back in time decides: from enough instances, it is a measurement, however little it is.
 
     Else whoever fell silent decides: alive with nothing to measure says nothing of a configuration.
     """
+    spec = tuner.spec
     if samples(spec, request) and enough_instances(spec, scope, request, now_ms):
         return _measured(spec, request)
     if lease.ran_out(spec, scope, now_ms):
         return End("skipped", "its lease ran out: no worker renewed it")
     if request.measure_by_ms is None:
-        return _not_run(spec, scope, request, now_ms)
+        return _not_run(tuner, scope, request, now_ms)
     if not can_be_measured(spec, scope, request, now_ms):
         gone = f"{len(silent(scope, request, now_ms))} of the {len(request.ran)} instances that ran it fell silent"
         return _silent(spec, scope, gone, fail=spec.deadlines.on_silence == "fail")
@@ -141,21 +142,29 @@ def refuse(tuner: TunerState, scope: ScopeState, request: OpenRequest, learners:
     Each in a row waits a heartbeat longer, up to its deadline: an app that refuses all there is must not be asked a
     hundred times a second.
     """
-    after_ms = request.opened_ms + scope.refused * ms(tuner.spec.heartbeat_s)
+    lacked = _lacked(tuner, scope, request, changes.now_ms)
+    after_ms = request.opened_ms + (0 if lacked else scope.refused * ms(tuner.spec.heartbeat_s))
     request.activate_by_ms = min(request.activate_by_ms, after_ms)
     if changes.now_ms >= after_ms:
-        held = shared_parameters.held(scope, changes.now_ms)
-        lacked = not held.items() <= request.values.items()  # that says nothing of the configuration
         close(tuner, scope, request, learners, changes, End("skipped", refusals(request), refused=not lacked))
         open_next(tuner, scope, learners, changes)
 
 
-def _not_run(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> End:
+def _lacked(tuner: TunerState, scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
+    """Whether a request changes what an instance lacks that is here now: then it is no news that it was not run."""
+    held = shared_parameters.held(tuner, scope, now_ms)
+    return not held.items() <= request.values.items()
+
+
+def _not_run(tuner: TunerState, scope: ScopeState, request: OpenRequest, now_ms: int) -> End:
     """Nobody ran it: where instances are here all the same, they refuse it, or cannot take it."""
+    spec = tuner.spec
     here = len(presence.present(scope, now_ms))
     why = f"refused: {here} instances are here, and none ran it in time" if here else "no instance ran it in time"
     if request.refused:
         why = refusals(request)
+    if _lacked(tuner, scope, request, now_ms):
+        return End("skipped", why)
     if spec.deadlines.on_inactive == "fail":
         return _silent(spec, scope, why, fail=True)
     return End("skipped", why, refused=here > 0)
@@ -238,7 +247,7 @@ def close(
             reward=end.reward,
             told=learned_reward,
             incumbent=won,
-            not_shared=shared_parameters.not_shared(scope, changes.now_ms) or None,
+            not_shared=shared_parameters.not_shared(tuner, scope, changes.now_ms) or None,
         )
     )
 

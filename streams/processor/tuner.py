@@ -139,7 +139,7 @@ class Tuner:
         presence.check_room(scope, event, self.spec.max_instances, changes.now_ms)
         changes.scopes.add(scope.scope)
         presence.see(scope, event, producer, event.ttl_s or self.spec.presence_s, changes.now_ms)
-        shared_parameters.note(self.spec, producer, event)
+        changes.own |= shared_parameters.note(self.state, producer, event)
         for other in others:
             presence.hand_over(other, event)
         return scope

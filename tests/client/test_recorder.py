@@ -3,6 +3,7 @@ import threading
 from decimal import Decimal
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,16 @@ from oppertune.streams.client.recorder import Recorder
 from oppertune.streams.client.snapshot import Snapshot
 
 from .conftest import arm
+
+
+def test_names_that_cannot_be_said_are_left_out_and_too_many_are_not_said():
+    def said(*names):
+        return orjson.loads(EventBuilder("checkout", "a", "boot", names).presence(None, None).value).get("parameters")
+
+    assert said("pool", "\ud800", "x" * 101, "") == ["pool"]
+    assert said(*map(str, range(1001))) is None
+    assert said(*(f"{i}{'本' * 90}" for i in range(900))) is None
+    assert len(said(*(f"{i}{'本' * 90}" for i in range(100)))) == 100
 
 
 def request_of(recorder, *, settle_s=0.0, interval_s=0.01, active=True):

@@ -1,12 +1,13 @@
 """Parameters that apps and spec do not share: held for the whole scope, never credited otherwise, always named."""
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oppertune.schemas.keys import is_partitions
 from oppertune.schemas.spec import TunerSpec
-from oppertune.schemas.state import Producer
+from oppertune.schemas.state import Producer, TunerState
 from oppertune.streams.processor import shared_parameters
 from oppertune.streams.processor.tuner import Tuner
 from world import SPEC, World, spec
@@ -97,10 +98,10 @@ def test_of_a_boot_that_is_gone_nothing_is_held():
     world.here("a", boot="1", seq=0, parameters=["pool"])
     world.here("a", boot="2", seq=0, parameters=ALL)
     world.fold()
-    assert shared_parameters.held(world.scope(), world.now_ms) == {"mode": "slow", "ratio": 0.5}
+    assert shared_parameters.held(world.tuner(), world.scope(), world.now_ms) == {"mode": "slow", "ratio": 0.5}
     world.here("a", boot="1", seq=1, leaving=True)
     world.fold()
-    assert shared_parameters.held(world.scope(), world.now_ms) == {}
+    assert shared_parameters.held(world.tuner(), world.scope(), world.now_ms) == {}
 
 
 def test_it_is_named_in_rounds_and_dead_letters():
@@ -128,16 +129,16 @@ def test_an_added_parameter_waits_for_the_last_instance_and_a_removed_one_for_no
     more = spec(algorithm={"name": "surrogate"}, parameters=[*SPEC["parameters"], added])
     world.apply(more)
     world.fold()
-    assert shared_parameters.held(world.scope(), world.now_ms) == {"cache": "lru"}
+    assert shared_parameters.held(world.tuner(), world.scope(), world.now_ms) == {"cache": "lru"}
     assert {values["cache"] for values in play(world, 10, "a", "b")} == {"lru"}
     for instance in ("a", "b"):
-        assert shared_parameters.held(world.scope(), world.now_ms) == {"cache": "lru"}
+        assert shared_parameters.held(world.tuner(), world.scope(), world.now_ms) == {"cache": "lru"}
         world.here(instance, parameters=[*ALL, "cache"])
         world.fold()
     assert {values["cache"] for values in play(world, 20, "a", "b")} == {"lru", "arc"}
     world.apply(spec(algorithm={"name": "surrogate"}))  # removed from the spec first: all apps still have it
     world.fold()
-    assert shared_parameters.held(world.scope(), world.now_ms) == {}
+    assert shared_parameters.held(world.tuner(), world.scope(), world.now_ms) == {}
     play(world, 1, "a", "b")
     assert world.rounds[-1].not_shared == ["cache is not in the spec, it runs as the app declares it: in a, b"]
 
@@ -146,18 +147,66 @@ def test_an_added_parameter_waits_for_the_last_instance_and_a_removed_one_for_no
 def test_what_is_known_of_a_boot_outlives_edits(has, edits):
     """As if it had said so again after each."""
     old, boot = of(edits[0]), Producer()
-    shared_parameters.rebase([boot], old, old)
+    shared_parameters.rebase(old, old, [boot])
     assert boot == Producer(), "who said nothing is not known after an edit either"
-    shared_parameters._set(boot, old, has)
+    shared_parameters._set(old, boot, has)
     for names in edits[1:]:
         new = of(names)
-        shared_parameters.rebase([boot], old, new)
-        again = Producer()
-        shared_parameters._set(again, new, has)
-        assert boot == again
+        shared_parameters.rebase(old, new, [boot])
+        assert shared_parameters.of_boot(new, boot) == (sorted(names - has), sorted(has - names))
         old = new
 
 
 def of(names):
     some = SPEC["parameters"][1]
-    return TunerSpec.model_validate(spec(parameters=[{**some, "name": name} for name in sorted(names)]))
+    edited = TunerSpec.model_validate(spec(parameters=[{**some, "name": name} for name in sorted(names)]))
+    return TunerState(v=1, tuner=edited.name, spec=edited, incarnation=0, author="test", applied_ms=0)
+
+
+@pytest.mark.parametrize("deadlines", [{}, {"on_inactive": "fail"}], ids=["skip", "fail"])
+def test_a_request_that_nobody_ran_for_lack_of_a_parameter_tells_the_learner_nothing(deadlines):
+    """Not at its deadline either, where another instance is here that does not run it."""
+    world = started("hybrid_solver", deadlines=deadlines)
+    world.here("new", parameters=ALL)
+    world.fold()
+    while world.config().arms[0].values["mode"] == "slow":
+        play(world, 1, "new")
+    tried = world.config().arms[0]
+    for _ in range(16):
+        world.here("new")
+        world.here("old", parameters=["pool", "ratio"], refused_id=tried.request_id, refused_why="lacks mode")
+        world.fold(read_to_end=True)
+        world.now_ms += 5_000
+    [closed] = [r for r in world.rounds if r.request_id == tried.request_id]
+    assert (closed.outcome, closed.told, closed.why) == ("skipped", None, "refused by old: lacks mode")
+    assert world.scope().refused == 0
+
+
+def test_thousands_of_boots_that_lack_and_have_much_cost_little_state():
+    names = [f"parameter_with_a_long_name_{i}" for i in range(200)]
+    some = SPEC["parameters"][1]
+    world = World()
+    world.apply(spec(parameters=[{**some, "name": name} for name in names], algorithm={"name": "uniform_random"}))
+    world.fold()
+    for i in range(1000):
+        world.here(f"instance-{i}", parameters=[f"another_{i}_{j}" for j in range(30)])
+    world.fold()
+    bare = len(orjson.dumps(["x" * 50] * 200))
+    assert len(world.state["checkout/"]) < 300 * 1000 + bare
+    assert len(world.tuner().besides or ()) == shared_parameters.MOST_BESIDES
+
+
+def test_features_that_change_with_the_parameters_leave_nothing_stale():
+    feature = {"features": [{"name": "zone", "values": ["a"]}]}
+    world = started(context=feature)
+    world.here("old", context={"zone": "a"}, parameters=ALL)
+    world.fold()
+    added = {"name": "cache", "type": "categorical", "val": "lru", "categories": ["lru", "arc"]}
+    world.apply(spec(algorithm={"name": "surrogate"}, parameters=[*SPEC["parameters"], added]))
+    world.fold()
+    world.here("new", parameters=[*ALL, "cache"])
+    world.fold()
+    world.measured("old", [0.5])
+    world.fold()
+    assert "old" in world.scope().presence
+    assert shared_parameters.held(world.tuner(), world.scope(), world.now_ms) == {"cache": "lru"}

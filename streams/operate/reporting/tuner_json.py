@@ -55,7 +55,7 @@ def show_data(view: TunerView, rewards: Mapping[str, list[float]], now_ms: int) 
                 round=scope.round,
                 open=scope.arms[0].id if scope.arms else None,
                 waiting_for=waiting_for(state, scope, view.partition, now_ms),
-                not_shared=not_shared(scope, view.partition.presence_known_ms(now_ms)),
+                not_shared=not_shared(state, scope, view.partition.presence_known_ms(now_ms)),
                 incumbent=scope.incumbent,
                 confirming=_confirming(scope.block),
                 achieved=scope.achieved,

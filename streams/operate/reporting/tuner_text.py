@@ -120,7 +120,7 @@ def _scope(
         line(f"context {_context(scope)}" if scope.scope else "no context", "bold"),
         _indented(f"round {scope.round}, {trying}; rounds: {outcomes or 'none closed yet'}"),
         _indented(f"waiting for: {waiting_for(state, scope, view.partition, now_ms)}"),
-        *(_indented(said) for said in not_shared(scope, view.partition.presence_known_ms(now_ms))),
+        *(_indented(said) for said in not_shared(state, scope, view.partition.presence_known_ms(now_ms))),
         _indented(f"last reward {_number(scope.last_reward)}" + (f"  {sparkline(rewards)}" if rewards else "")),
         _indented(f"incumbent: {_values(spec, incumbent.values)} ({known}{origin})"),
     ]

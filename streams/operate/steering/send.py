@@ -95,9 +95,10 @@ def send(settings: BrokerSettings, command: Command, *, timeout_s: float) -> Tun
         ) from error
     finally:
         consumer.close()
+    embedded = " --embedded" if settings.embedded else ""
     raise CommandFailed(
         f"no worker took up the command within {timeout_s:g} s; it is published, and the next worker will."
-        f" Is one running? Start one with: oppertune worker --bootstrap {settings.bootstrap}",
+        f" Is one running? Start one with: oppertune worker --bootstrap {settings.bootstrap}{embedded}",
         ExitCode.NO_WORKER,
     )
 
