@@ -159,6 +159,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     mundane_level = "debug"
 
+    async def on_thread_stop(self) -> None:
+        """As Faust's; but where the broker is away, aiokafka lets out the cancelling of its own fetches."""
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise  # it is we who are cancelled
+
     def _create_worker_consumer(self, transport: "Transport") -> AIOKafkaConsumer:
         """Overrides Faust's; differs in ``isolation_level``, ``fetch_max_wait_ms`` and the assignor.
 

@@ -72,3 +72,18 @@ def test_a_pause_of_the_broker_and_a_killed_worker_show_as_what_they_are_and_cle
     for one in workers.values():
         one.signal(signal.SIGTERM)
     assert [one.wait_exit() for one in workers.values()] == [0, 0]
+
+
+def test_a_worker_whose_broker_is_gone_stops_in_a_few_lines(private_kafka: LocalKafka, worker: MakeWorker) -> None:
+    """Where the terminal of the broker was closed first, a traceback of aiokafka's would look like a fault."""
+    broker = BrokerSettings(private_kafka.bootstrap, unique_prefix())
+    create_topics(broker, partitions=2)
+    one = worker("a", broker)
+    one.start()
+    one.wait_ready(2, 30)
+    private_kafka.kill()
+    wait_for(lambda: "no connection to Kafka" in one.log, "it to notice", 30)
+    code, _ = one.stop(within_s=20)
+    assert code == 0
+    assert "Traceback" not in one.log
+    assert one.log.splitlines()[-1].endswith("stopped"), one.log
