@@ -219,11 +219,12 @@ class Surrogate(Algorithm):
     def _covariance(self, points: Points) -> Floats:
         """Prior covariance of all that was rewarded; of all but the newest, it is known already.
 
-        Where it is not, because a state was just restored, it is made from what was there before the newest, as it was.
+        Where it is not, because a state was just restored or had more than there is room for, it is made from what was
+        there before the newest, as it was.
         """
         history = self._history
         known = self._kernel
-        if known is None:
+        if known is None or len(known) != len(history) - 1:
             known = self._hyper.covariance(self._points_before())
         newest = self._points(history.points[-1:], history.contexts[-1:])
         row = self._hyper.kernel(newest, points)

@@ -338,6 +338,21 @@ def test_a_state_restored_at_any_moment_goes_on_to_the_bit(features):
         assert reader.recommend(context) == writer.recommend(context)
 
 
+def test_a_state_with_more_than_there_is_room_for_is_read_and_made_to_fit():
+    """Of a version that remembered more, or of a larger ``history``."""
+    writer = Surrogate(list(KINDS), random_seed=7, history=40)
+    for _ in range(60):
+        request = writer.ask()
+        writer.tell(request.id, some_reward(request.prediction))
+    reader = Surrogate(list(KINDS), random_seed=7, history=10)
+    reader.set_state(through_json(writer.get_state()))
+    assert len(reader.observations()) > 20
+    for _ in range(10):
+        request = reader.ask()
+        reader.tell(request.id, some_reward(request.prediction))
+    assert len(reader.observations()) == 10
+
+
 def test_the_state_stays_small_and_a_round_fast_enough_however_long_it_runs():
     learner = Surrogate([Real(f"x{i}", 0.5, 0, 1) for i in range(4)], random_seed=1, history=20)
     sizes = []
