@@ -17,8 +17,8 @@ def customer(url: str, seed: int, until: float) -> None:
             with urllib.request.urlopen(f"{url}/reports/{number}", timeout=10) as answer:
                 answer.read()
         except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.2)
-        time.sleep(draw.expovariate(20))
+            time.sleep(0.2)  # it is not there yet, or any more
+        time.sleep(draw.expovariate(20))  # reads for 50 ms, on average
 
 
 if __name__ == "__main__":

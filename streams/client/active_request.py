@@ -29,7 +29,7 @@ class RequestTerms:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Equal for as long as the request is the same and is run with the same values."""
+        """Equal for as long as the request and its values are the same."""
         return self.arm.request_id, self.arm.hash
 
 

@@ -135,18 +135,8 @@ class Connection:
         self._consumer.assign([TopicPartition(configs, self._partition, OFFSET_BEGINNING)])
         self.caught_up = False
         self._history.clear()
-        self._end = self._end_of(TopicPartition(configs, self._partition))
+        self._end = _end_of(self._consumer, TopicPartition(configs, self._partition))
         self._right()
-
-    def _end_of(self, place: TopicPartition) -> int | None:
-        """Where a partition ends now: an end that is told after a pause never comes where others write all the time."""
-        if self._consumer is None:
-            return None
-        try:
-            _, end = self._consumer.get_watermark_offsets(place, timeout=METADATA_TIMEOUT_S)
-        except KafkaException:  # it is told once nobody writes for a moment
-            return None
-        return int(end)
 
     def _partitions(self, consumer: Consumer) -> int | None:
         counts = set()
@@ -356,6 +346,15 @@ class Connection:
 
     def _right(self) -> None:
         self.problem = self._refusal = ""
+
+
+def _end_of(consumer: Consumer, place: TopicPartition) -> int | None:
+    """Where a partition ends now: an end that is told after a pause never comes where others write all the time."""
+    try:
+        _, end = consumer.get_watermark_offsets(place, timeout=METADATA_TIMEOUT_S)
+    except KafkaException:  # the reading tells what is wrong; and its end, once nobody writes for a moment
+        return None
+    return int(end)
 
 
 def _forbidden(error: KafkaError | None) -> bool:

@@ -102,12 +102,13 @@ def not_shared(tuner: TunerState, scope: ScopeState, now_ms: int) -> list[str]:
     """What the instances that are here and the spec do not share, and what becomes of it: sentences for people."""
     lacking, besides = dict[str, list[str]](), dict[str, list[str]]()
     for instance, boot in _here(scope, now_ms):
-        if boot.lacks or boot.besides:
-            differs = of_boot(tuner, boot) or Difference([], [])
-            for name in differs.lacks:
-                lacking.setdefault(name, []).append(instance)
-            for name in differs.besides:
-                besides.setdefault(name, []).append(instance)
+        differs = of_boot(tuner, boot)
+        if differs is None:
+            continue
+        for name in differs.lacks:
+            lacking.setdefault(name, []).append(instance)
+        for name in differs.besides:
+            besides.setdefault(name, []).append(instance)
     found = [
         f"{name} is not tuned, it stays {scope.incumbent.values[name]!s:.100}: the app lacks it in {_named(instances)}"
         for name, instances in sorted(lacking.items())[:_MOST_SAID]

@@ -98,7 +98,7 @@ CHILD_ENDS = """
     client.start()
     assert client.wait_ready(20)
     while not client._agent._here:  # who forks before is no instance, and says no goodbye
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks; the whole process has a deadline
     child = os.fork()
     if child == 0:
         sys.exit(7 if client["pool"] == 42 else 1)  # through the interpreter's end, with the parent's handles in memory
