@@ -25,7 +25,7 @@ from .base import (
 from .configs import ArmKind
 from .state import Disposition
 
-Outcome = Literal["measured", "failed", "skipped", "superseded", "late", "settling"]
+Outcome = Literal["measured", "broken", "failed", "skipped", "superseded", "late", "settling"]
 """What became of a round; or, for ``late``, ``settling`` and a later ``superseded``, of metrics that missed it."""
 
 
@@ -42,6 +42,15 @@ class MetricResult(BaseModel):
     p50: Finite
     p95: Finite
     p99: Finite
+
+
+class Relative(BaseModel):
+    """How much better an arm was than the baseline beside it, in the objective's reward."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    theta: Finite = Field(description="the arm's reward less the baseline's")
+    se: Finite = Field(description="its standard error; 0 where it is not known")
 
 
 class RoundRecord(Record):
@@ -73,6 +82,15 @@ class RoundRecord(Record):
     incumbent: bool = Field(
         False,
         description="with its end there is a new incumbent: what was judged, which it may not have played",
+    )
+    schedule: str | None = Field(
+        None, description="beside: arms ran side by side; turns: one configuration after the other. Words may be added"
+    )
+    stage: Counter | None = Field(None, description="of a candidate: which stage of its roll-out this was, from 1")
+    units: Counter | None = Field(None, description="of arms side by side: instances that stood in this one")
+    relative: Relative | None = Field(None, description="compared with the baseline beside it")
+    evidence: dict[str, Finite] | None = Field(
+        None, description="by guardrail, the strongest evidence that it was worse, as a logarithm"
     )
     not_shared: list[Prose] | None = Field(
         None, description="which parameters the apps that are here and the spec do not share, in sentences"

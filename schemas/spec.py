@@ -220,6 +220,41 @@ class Confirmation(Handwritten):
     enabled: bool = Field(True, description="without it, the declared values stay the incumbent")
 
 
+class Explore(Handwritten):
+    """How much of a context's instances try something new at the same time, beside those that run the incumbent."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1,
+        description="share of the instances; 1: all of them at once, one configuration after the other, as it is where"
+        " fewer than four instances are here",
+    )
+    arms: Annotated[int, Field(ge=1, le=12)] = Field(
+        4, description="configurations at a time; fewer where the share is of fewer instances than that"
+    )
+
+
+class RolloutSpec(Handwritten):
+    """How what the learner recommends becomes the incumbent: in growing stages, each beside the incumbent."""
+
+    stages: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1, max_length=10)] = Field(
+        [0.05, 0.25, 0.95],
+        description="share of the instances in each stage; by the end of the last but one it must be better",
+    )
+    min_s: Seconds = Field(60.0, description="a stage lasts so long at least")
+    max_s: PositiveSeconds = Field(300.0, description="so long after a stage began it is judged by what there is")
+    min_change: Annotated[float, Field(ge=0, le=10)] = Field(
+        0.01, description="better means by so much: of a logarithmic term, a share; of other rewards, as they are"
+    )
+
+    @model_validator(mode="after")
+    def _grows(self) -> Self:
+        if sorted(set(self.stages)) != self.stages:
+            raise ValueError("stages must grow: each share larger than the one before")
+        if self.min_s > self.max_s:
+            raise ValueError("min_s must not be above max_s")
+        return self
+
+
 class Target(Handwritten):
     """When to stop: the incumbent's reward has reached ``reward`` for ``rounds`` of its rounds in a row."""
 
@@ -240,6 +275,8 @@ class TunerSpec(Handwritten):
     measurement: Measurement = Field(Measurement(), description="when a round has been measured enough")
     deadlines: Deadlines = Field(Deadlines(), description="when to give up on a round")
     confirmation: Confirmation = Field(Confirmation(), description="when something better is found")
+    explore: Explore = Field(Explore(), description="how many instances try something new")
+    rollout: RolloutSpec = Field(RolloutSpec(), description="how something better reaches all")
     target: Target | None = Field(None, description="when to stop; default: never")
     heartbeat_s: PositiveSeconds = Field(10.0, description="how often an instance says that it is here")
     lease_s: PositiveSeconds | None = Field(None, description="trust in an exploring arm; default: 3 heartbeats")

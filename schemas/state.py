@@ -149,6 +149,37 @@ class OpenRequest(_Part):
     windows: dict[str, Window] = Field({}, description="by producer: instance and boot")
     seen: dict[str, int] = Field({}, description="hashes of the ids of events that are not numbered")
     events: Counter = 0
+    evidence: dict[str, float] = {}
+
+
+class Unit(_Part):
+    arm: str = ""
+    reports: Counter = 0
+    last_ms: Milliseconds = 0
+    losses: Counter = 0
+    lost: bool = False
+    sums: dict[str, list[int]] = {}
+
+
+class Piece(_Part):
+    """A piece of [0, 1), in the order of the config record, and the arm that its units run."""
+
+    share: float
+    arm: Identifier
+
+
+class Rollout(_Part):
+    """A configuration on its way to be the incumbent: it grows stage by stage, beside what is the incumbent now."""
+
+    number: Counter
+    values: Values
+    hash: Hash
+    stage: Counter = Field(0, description="which of the spec's stages it is in, from 0")
+    upto: float = Field(0.0, description="its units are those that stand below it: it never moves back")
+    since_ms: Milliseconds = Field(description="when the stage began")
+    reopened: Counter = Field(0, description="how often the stage was begun again")
+    by: str = Field("learner", description="who began it")
+    reason: Prose = ""
 
 
 class Incumbent(_Part):
@@ -199,7 +230,25 @@ class ScopeState(_Mutable, Record):
     )
     incumbent: Incumbent
     arms: Arms = Field([], description="open requests of the round, one per arm")
+    schedule: Literal["beside", "turns"] = Field(
+        "turns", description="beside: arms side by side; turns: one configuration after the other, by all instances"
+    )
+    salt: str = Field("", description="deals the units of arms that are side by side")
+    pieces: list[Piece] = Field([], description="which units run which arm, while arms are side by side")
+    fresh: bool = Field(False, description="measurements came since the arms were last compared")
+    looked_ms: Milliseconds = Field(0, description="when the arms were last compared")
+    observing: Counter = Field(
+        2, description="rounds of the incumbent alone to be measured before others run beside it"
+    )
+    reference: Finite | None = Field(None, description="the incumbent's reward when tuning side by side began")
+    gain: Finite = Field(0.0, description="what incumbents gained since, over the one of then")
+    rollout: Rollout | None = None
+    rollouts: Counter = Field(0, description="how many there were")
+    rejected: dict[Hash, Counter] = Field(
+        {}, description="configurations whose roll-out failed, and the round in which, a bounded number"
+    )
     presence: dict[InstanceName, Presence] = {}
+    units: dict[InstanceName, Unit] = {}
     producers: dict[InstanceName, dict[str, Producer]] = Field(
         {}, description="by instance and boot, those included that are gone: no copy of an event brings them back"
     )

@@ -13,9 +13,9 @@ from ...schemas.state import TunerState
 from . import edit, learners, presence, shared_parameters
 from . import round as rounds
 from .changes import Changes
+from .closing import End, context_of
 from .disposition import Disposed
 from .learner_time import timed
-from .round import End, context_of
 from .tuner import Tuner, new_scope
 
 REMEMBERED_COMMANDS = 32
@@ -114,8 +114,7 @@ def _reset(tuner: Tuner, command: Command, offset: int, changes: Changes) -> Tun
 def _pause(tuner: Tuner, _: Command, __: int, changes: Changes) -> Tuner:
     """The fleet gets the incumbent until an operator resumes."""
     for scope in tuner.scopes.values():
-        for request in scope.arms:
-            rounds.close(tuner.state, scope, request, tuner.learners, changes, End("skipped", "the tuner was paused"))
+        rounds.stop(tuner.state, scope, tuner.learners, changes, End("skipped", "the tuner was paused"))
     tuner.state.paused = True
     for scope in tuner.scopes.values():
         scope.unmeasured_since_ms, scope.unmeasured_why = None, ""
@@ -196,8 +195,7 @@ def _opened(tuner: Tuner, changes: Changes) -> Tuner:
 
 def _supersede(tuner: Tuner, why: str, changes: Changes) -> None:
     for scope in tuner.scopes.values():
-        for request in scope.arms:
-            rounds.close(tuner.state, scope, request, tuner.learners, changes, End("superseded", why))
+        rounds.stop(tuner.state, scope, tuner.learners, changes, End("superseded", why))
 
 
 def _spec_of(command: Command) -> TunerSpec:

@@ -14,7 +14,7 @@ from ...schemas.keys import values_hash
 from ...schemas.spec import TunerSpec
 from ...schemas.state import Incumbent, ScopeState
 from . import learners
-from .round import context_of
+from .closing import context_of
 from .tuner import Tuner
 
 Values = Mapping[str, ParameterValue]

@@ -53,7 +53,7 @@ def record(spec: TunerSpec, scope: ScopeState, kind: ArmKind, reward: float | No
     block = scope.block
     if block is None or not block.left or block.left[0] != kind:
         if kind == "baseline":
-            _judge_target(spec, scope, [reward])
+            judge_target(spec, scope, [reward])
         return False
     block.left.pop(0)
     if kind == "confirm":
@@ -63,7 +63,7 @@ def record(spec: TunerSpec, scope: ScopeState, kind: ArmKind, reward: float | No
     else:
         if reward is not None and not failed:
             block.incumbent_rewards.append(reward)
-        _judge_target(spec, scope, [reward])
+        judge_target(spec, scope, [reward])
     if block.left and not block.rejected:
         return False
     scope.block = None
@@ -86,11 +86,11 @@ def _judge(spec: TunerSpec, scope: ScopeState, block: Block) -> bool:
         confirmed=True,
     )
     scope.streak = 0
-    _judge_target(spec, scope, list(block.candidate_rewards))
+    judge_target(spec, scope, list(block.candidate_rewards))
     return True
 
 
-def _judge_target(spec: TunerSpec, scope: ScopeState, rewards: list[float | None]) -> None:
+def judge_target(spec: TunerSpec, scope: ScopeState, rewards: list[float | None]) -> None:
     """Whether the target counts as achieved: it changes once enough incumbent rounds in a row say otherwise."""
     target = spec.target
     if target is None:

@@ -81,6 +81,12 @@ def check_room(scope: ScopeState, event: ContextEvent | MetricEvent, limit: int,
             raise Disposed("refused", "too_many_producers", f"more than {BOOTS * limit} boots in one context")
 
 
+def died(scope: ScopeState, event: ContextEvent) -> bool:
+    """Whether a boot that has just begun takes the place of one that was here and did not say goodbye."""
+    boots = scope.producers.get(event.instance, {})
+    return any(name != (event.boot or "") and boot.expires_ms and not boot.left for name, boot in boots.items())
+
+
 def see(scope: ScopeState, event: ContextEvent | MetricEvent, producer: Producer, ttl_s: float, now_ms: int) -> None:
     """Note a sign of life of a boot. There is room: see :func:`check_room`.
 

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ...core.summary import Summary, exact_sum
-from ...schemas.base import MAX_METRICS, ms
+from ...schemas.base import MAX_METRICS, MAX_SECONDS, ms
 from ...schemas.events import ContextEvent, MeasuredSummary, Measurement, MetricEvent
 from ...schemas.keys import request_id
 from ...schemas.records import MetricResult
 from ...schemas.spec import TunerSpec
 from ...schemas.state import OpenRequest, ScopeState, TunerState
+from . import lease
 from .deduplication import count_once
 from .disposition import Disposed
 from .presence import present, waited_for
@@ -52,10 +53,18 @@ def activate(spec: TunerSpec, request: OpenRequest, event: ContextEvent | Metric
         request.measure_by_ms = now_ms + ms(spec.measurement_s)
 
 
+def expected(scope: ScopeState, request: OpenRequest, now_ms: int) -> list[str]:
+    """The instances that are present and should run a request: all of them, or those that stand in its arm."""
+    here = present(scope, now_ms)
+    if scope.schedule == "turns":
+        return here
+    return [name for name in here if (unit := scope.units.get(name)) is not None and unit.arm == request.arm]
+
+
 def refused_by_all(scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
-    """Whether nobody runs a request, and all who are here say that they cannot."""
+    """Whether nobody runs a request, and all who should say that they cannot."""
     refused = request.refused or {}
-    return not request.ran and all(name in refused for name in present(scope, now_ms))
+    return not request.ran and all(name in refused for name in expected(scope, request, now_ms))
 
 
 def refusals(request: OpenRequest) -> str:
@@ -198,7 +207,7 @@ def progress(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: i
         samples_needed=spec.measurement.min_samples,
         reported=reported,
         reports_needed=needed,
-        ripe_ms=ripe_ms(spec, request),
+        ripe_ms=ripe_ms(spec, scope, request),
         deadline_ms=deadline_ms(request),
     )
 
@@ -217,9 +226,19 @@ def samples(spec: TunerSpec, request: OpenRequest) -> int:
     return fewest
 
 
-def ripe_ms(spec: TunerSpec, request: OpenRequest) -> int | None:
+BESIDE_INTERVALS = 3
+"""Arms that run side by side are compared for so many intervals, unless the spec says how long: an instance's own noise
+lasts for several."""
+
+
+def ripe_ms(spec: TunerSpec, scope: ScopeState, request: OpenRequest) -> int | None:
     """Before this time the request was not measured for long enough; ``None`` before its activation."""
-    return None if request.activated_ms is None else request.activated_ms + ms(spec.measurement.duration_s)
+    if request.activated_ms is None:
+        return None
+    needed_s = spec.measurement.duration_s
+    if scope.schedule == "beside" and spec.measurement.min_duration_s is None:
+        needed_s = min(BESIDE_INTERVALS * spec.measurement.interval_s, MAX_SECONDS)
+    return request.activated_ms + ms(needed_s)
 
 
 def _reports(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> tuple[int, int]:
@@ -232,7 +251,7 @@ def _reports(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: i
 
 
 def _concerned(scope: ScopeState, request: OpenRequest, now_ms: int) -> int:
-    return len(request.ran) + sum(1 for name in present(scope, now_ms) if name not in request.ran)
+    return len(request.ran) + sum(1 for name in expected(scope, request, now_ms) if name not in request.ran)
 
 
 def enough_instances(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
@@ -271,6 +290,12 @@ def judged_ms(spec: TunerSpec, scope: ScopeState, request: OpenRequest) -> int:
     return max(unknown) + 1
 
 
+def over(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
+    """Whether a request that was not measured enough is behind its deadline, and can be judged."""
+    known = lease.ran_out(spec, scope, now_ms) or now_ms >= judged_ms(spec, scope, request)
+    return known and now_ms > deadline_ms(request)
+
+
 def never_recorded(spec: TunerSpec, request: OpenRequest) -> str:
     """Which metrics of the objective were never recorded while others were, in words; empty where none."""
     missing = [name for name in spec.objective.metrics if name not in request.metrics]
@@ -282,7 +307,7 @@ def never_recorded(spec: TunerSpec, request: OpenRequest) -> str:
 
 def measured_enough(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> bool:
     """Whether the spec's measurement rule is met."""
-    ripe = ripe_ms(spec, request)
+    ripe = ripe_ms(spec, scope, request)
     return (
         ripe is not None
         and samples(spec, request) >= spec.measurement.min_samples

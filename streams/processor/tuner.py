@@ -12,7 +12,7 @@ from ...schemas.events import ContextEvent, MetricEvent
 from ...schemas.keys import values_hash
 from ...schemas.spec import TunerSpec
 from ...schemas.state import Incumbent, Producer, ScopeState, Suspension, TunerState
-from . import presence, request, reward, shared_parameters
+from . import beside, presence, quantities, request, reward, shared_parameters
 from . import round as rounds
 from .changes import Changes
 from .deduplication import count_context
@@ -121,6 +121,8 @@ class Tuner:
         for scope in self.scopes.values():
             if event.instance in scope.producers or event.instance in scope.presence:
                 presence.sign_off(scope, event, changes.now_ms)
+                if event.instance not in scope.presence:
+                    scope.units.pop(event.instance, None)  # a goodbye is no loss
                 changes.scopes.add(scope.scope)
 
     def _arrive(
@@ -134,10 +136,13 @@ class Tuner:
         ]
         for other in others:  # before anything that may refuse the event
             presence.move_out(other, event, starts=starts)
+            if event.instance not in other.presence:
+                other.units.pop(event.instance, None)
             changes.scopes.add(other.scope)
         scope = self._scope(context)
         presence.check_room(scope, event, self.spec.max_instances, changes.now_ms)
         changes.scopes.add(scope.scope)
+        beside.arrived(scope, event.instance, restarted=starts and presence.died(scope, event))
         presence.see(scope, event, producer, event.ttl_s or self.spec.presence_s, changes.now_ms)
         changes.own |= shared_parameters.note(self.state, producer, event)
         for other in others:
@@ -166,12 +171,13 @@ class Tuner:
         if known is None or known[0] is scope:
             presence.check_room(scope, event, spec.max_instances, now_ms)
         request.measure(spec, matched, event, now_ms)
+        if scope.schedule == "beside":
+            quantities.note(spec, scope, matched.arm, incumbent=matched.kind == "baseline", event=event, now_ms=now_ms)
         changes.scopes.add(scope.scope)
         producer = known[1] if known is not None else Producer()
         if (known is None or known[0] is scope) and not producer.left:  # else measured before its goodbye, or elsewhere
             presence.see(scope, event, producer, spec.presence_s, now_ms)
-        if request.measured_enough(spec, scope, matched, now_ms):
-            rounds.close_measured(self.state, scope, matched, self.learners, changes)
+        rounds.measured(self.state, scope, self.learners, changes)
 
     def _context(self, event: ContextEvent) -> Context:
         try:

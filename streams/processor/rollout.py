@@ -1,0 +1,110 @@
+"""How what the learner recommends becomes the incumbent: stage by stage, each beside the incumbent, or not at all.
+
+Functions of a scope, its spec and the time; a stage is passed by measurements alone, never by time.
+"""
+
+from typing import Literal, NamedTuple
+
+from ...core.values import ParameterValue
+from ...schemas.base import ms
+from ...schemas.keys import values_hash
+from ...schemas.spec import RolloutSpec, TunerSpec
+from ...schemas.state import OpenRequest, Rollout, ScopeState
+from . import guardrails
+from .request import measured_enough
+
+FIRST_AFTER = 8
+"""Exploring rounds before the first roll-out: before that a recommendation is a guess."""
+
+REJECTED_FOR = 20
+"""Rounds in which what was rejected is not tried again."""
+
+MOST_REJECTED = 64
+"""Rejected configurations that are remembered."""
+
+MOST_REOPENED = 3
+"""So often a stage begins again that nobody ran, or that no worker kept up; then it is given up."""
+
+BETTER_ALPHA = 0.05
+"""How often a configuration that is no better may pass for one that is."""
+
+
+class Verdict(NamedTuple):
+    """What is to become of a roll-out at the end of a round.
+
+    Attributes:
+        step: In a word.
+        why: In a sentence, for people.
+    """
+
+    step: Literal["stay", "next", "promote", "reject"]
+    why: str = ""
+
+
+def wanted(spec: TunerSpec, scope: ScopeState, values: dict[str, ParameterValue]) -> bool:
+    """Whether a recommendation is to be rolled out: it is another configuration, and was not rejected lately."""
+    name = values_hash(values)
+    rejected = scope.rejected.get(name)
+    lately = rejected is not None and scope.round - rejected < REJECTED_FOR
+    return spec.confirmation.enabled and name != scope.incumbent.hash and not lately
+
+
+def begin(scope: ScopeState, values: dict[str, ParameterValue], now_ms: int, *, by: str = "learner") -> Rollout:
+    """Begin a roll-out, in its first stage."""
+    scope.rollouts += 1
+    scope.rollout = Rollout(number=scope.rollouts, values=values, hash=values_hash(values), since_ms=now_ms, by=by)
+    return scope.rollout
+
+
+def units_of(share: float, units: int) -> int:
+    """How many units a stage has, of those that are here: one at least, and one less than all."""
+    return min(max(round(share * units), 1), max(units - 1, 1))
+
+
+def following(spec: RolloutSpec, stage: int, units: int) -> int | None:
+    """The next stage that has more units than this one; ``None`` where there is none."""
+    now = units_of(spec.stages[stage], units)
+    later = range(stage + 1, len(spec.stages))
+    return next((i for i in later if units_of(spec.stages[i], units) > now), None)
+
+
+def decides(spec: RolloutSpec, stage: int, units: int) -> bool:
+    """Whether by the end of a stage it must be better: in the last but one, or where there is only one."""
+    after = following(spec, stage, units)
+    if after is None:
+        return all(units_of(share, units) >= units_of(spec.stages[stage], units) for share in spec.stages[:stage])
+    return following(spec, after, units) is None
+
+
+def is_last(spec: RolloutSpec, stage: int, units: int) -> bool:
+    """Whether nearly all units run it: nothing else is tried beside it then."""
+    return stage > 0 and following(spec, stage, units) is None
+
+
+def judge(spec: TunerSpec, scope: ScopeState, rollout: Rollout, candidate: OpenRequest, now_ms: int) -> Verdict:
+    """What is to become of a roll-out at the end of a round whose baseline was measured."""
+    units, stages = len(scope.units), spec.rollout
+    age_ms = now_ms - rollout.since_ms
+    if not measured_enough(spec, scope, candidate, now_ms) or age_ms < ms(stages.min_s):
+        return Verdict("stay")
+    if decides(stages, rollout.stage, units):
+        better = guardrails.better(spec, scope, candidate.arm, min_change=stages.min_change)
+        if better is None or better.level < guardrails.threshold(BETTER_ALPHA):
+            if age_ms < ms(stages.max_s):
+                return Verdict("stay")
+            if not guardrails.better_at_end(spec, scope, candidate.arm, stages.min_change, BETTER_ALPHA):
+                return Verdict("reject", f"not better by {stages.min_change:g} within {stages.max_s:g} s")
+    return Verdict("promote" if following(stages, rollout.stage, units) is None else "next")
+
+
+def advance(spec: RolloutSpec, rollout: Rollout, units: int, now_ms: int) -> None:
+    """Go on to the next stage that has more units."""
+    rollout.stage = following(spec, rollout.stage, units) or rollout.stage
+    rollout.since_ms, rollout.reopened = now_ms, 0
+
+
+def reject(scope: ScopeState, rollout: Rollout) -> None:
+    """Give a roll-out up, and remember what it was."""
+    rejected = {**scope.rejected, rollout.hash: scope.round}
+    scope.rejected = dict(sorted(rejected.items(), key=lambda one: one[1])[-MOST_REJECTED:])
+    scope.rollout = None
