@@ -72,7 +72,7 @@ def spec(name: str, samples: int, algorithm: str) -> dict[str, object]:
         "heartbeat_s": 3600.0,
         "lease_s": 3600.0,
         "deadlines": {"measurement_s": 36000.0, "activation_s": 36000.0},
-        "confirmation": {"enabled": False},
+        "rollout": {"enabled": False},
     }
 
 

@@ -212,14 +212,6 @@ class Deadlines(Handwritten):
     )
 
 
-class Confirmation(Handwritten):
-    """How often the learner's recommendation is played against the incumbent, side by side."""
-
-    rounds: Annotated[int, Field(ge=1, le=100)] = Field(3, description="of each of the two, played in turn")
-    every: Annotated[int, Field(ge=1, le=100_000)] = Field(30, description="one confirmation in so many rounds")
-    enabled: bool = Field(True, description="without it, the declared values stay the incumbent")
-
-
 class Explore(Handwritten):
     """How much of a context's instances try something new at the same time, beside those that run the incumbent."""
 
@@ -234,16 +226,25 @@ class Explore(Handwritten):
 
 
 class RolloutSpec(Handwritten):
-    """How what the learner recommends becomes the incumbent: in growing stages, each beside the incumbent."""
+    """How what the learner recommends becomes the incumbent: judged beside it, in growing stages; or in turn with it.
 
+    Stages are for what runs side by side; where fewer instances are here than that takes, or all explore at once, the
+    two are played in turn by all instances.
+    """
+
+    enabled: bool = Field(True, description="without it, the declared values stay the incumbent")
     stages: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1, max_length=10)] = Field(
         [0.05, 0.25, 0.95],
         description="share of the instances in each stage; by the end of the last but one it must be better",
     )
     min_s: Seconds = Field(60.0, description="a stage lasts so long at least")
     max_s: PositiveSeconds = Field(300.0, description="so long after a stage began it is judged by what there is")
-    min_change: Annotated[float, Field(ge=0, le=10)] = Field(
-        0.01, description="better means by so much: of a logarithmic term, a share; of other rewards, as they are"
+    min_change: Annotated[float, Field(ge=0, le=10)] = Field(0.01, description="better means by such a share")
+    every: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        30, description="in turn: a roll-out begins once in so many rounds, less its own turns"
+    )
+    turns: Annotated[int, Field(ge=1, le=100)] = Field(
+        3, description="in turn: each is played so often, and up to three times as often while it is not clear"
     )
 
     @model_validator(mode="after")
@@ -274,13 +275,25 @@ class TunerSpec(Handwritten):
     objective: Objective = Field(Objective(), description="what is better")
     measurement: Measurement = Field(Measurement(), description="when a round has been measured enough")
     deadlines: Deadlines = Field(Deadlines(), description="when to give up on a round")
-    confirmation: Confirmation = Field(Confirmation(), description="when something better is found")
     explore: Explore = Field(Explore(), description="how many instances try something new")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how something better reaches all")
     target: Target | None = Field(None, description="when to stop; default: never")
     heartbeat_s: PositiveSeconds = Field(10.0, description="how often an instance says that it is here")
     lease_s: PositiveSeconds | None = Field(None, description="trust in an exploring arm; default: 3 heartbeats")
     max_instances: Annotated[int, Field(ge=1, le=5000)] = Field(1000, description="per context; others are refused")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_over_confirmation(cls, given: object) -> object:
+        """A spec of before: what ``confirmation`` said is said by ``rollout`` now, field by field."""
+        if not isinstance(given, dict) or "confirmation" not in given:
+            return given
+        if "rollout" in given:
+            raise ValueError("confirmation is now a part of rollout (rounds: turns, every, enabled): name rollout only")
+        now = {"rounds": "turns"}
+        before = given["confirmation"]
+        taken = {now.get(k, k): x for k, x in before.items()} if isinstance(before, dict) else before
+        return {**{k: x for k, x in given.items() if k != "confirmation"}, "rollout": taken}
 
     @model_validator(mode="after")
     def _parameters_are_sound(self) -> Self:
@@ -289,8 +302,8 @@ class TunerSpec(Handwritten):
             raise ValueError(f"parameter declared twice: {', '.join(twice)}")
         for parameter in self.parameters:
             parameter.to_value()
-        if self.target is not None and not self.confirmation.enabled:
-            raise ValueError("a target is reached by a confirmed incumbent: it needs confirmation enabled")
+        if self.target is not None and not self.rollout.enabled:
+            raise ValueError("a target is reached by the incumbent: it needs the roll-out enabled")
         return self
 
     def values(self) -> list[ValueType]:

@@ -126,13 +126,17 @@ class Producer(Window):
     besides: Bits | None = Field(None, description="which of the tuner's besides it has, likewise")
 
 
+def _judged(kind: object) -> object:
+    return "candidate" if kind == "confirm" else kind
+
+
 class OpenRequest(_Part):
     """A tuning request under way, and what was measured of it so far."""
 
     id: Identifier
     round: Counter
     arm: Identifier
-    kind: ArmKind
+    kind: Annotated[ArmKind, BeforeValidator(_judged)] = Field(description="`confirm`, of 0.1.0, is read as candidate")
     values: Values
     hash: Hash
     opened_ms: Milliseconds
@@ -149,16 +153,6 @@ class OpenRequest(_Part):
     windows: dict[str, Window] = Field({}, description="by producer: instance and boot")
     seen: dict[str, int] = Field({}, description="hashes of the ids of events that are not numbered")
     events: Counter = 0
-    evidence: dict[str, float] = {}
-
-
-class Unit(_Part):
-    arm: str = ""
-    reports: Counter = 0
-    last_ms: Milliseconds = 0
-    losses: Counter = 0
-    lost: bool = False
-    sums: dict[str, list[int]] = {}
 
 
 class Piece(_Part):
@@ -177,6 +171,8 @@ class Rollout(_Part):
     stage: Counter = Field(0, description="which of the spec's stages it is in, from 0")
     upto: float = Field(0.0, description="its units are those that stand below it: it never moves back")
     since_ms: Milliseconds = Field(description="when the stage began")
+    candidate_rewards: list[Finite] = Field([], description="where it is judged by turns: its own, in order")
+    incumbent_rewards: list[Finite] = Field([], description="likewise, the incumbent's")
     reopened: Counter = Field(0, description="how often the stage was begun again")
     by: str = Field("learner", description="who began it")
     reason: Prose = ""
@@ -190,16 +186,6 @@ class Incumbent(_Part):
     reward: Finite | None = Field(None, description="mean over its last block of rounds")
     since_round: Counter = 0
     confirmed: bool = Field(False, description="false: the declared values")
-
-
-class Block(_Part):
-    """A confirmation under way: the recommendation and the incumbent, played in turn."""
-
-    candidate: Values
-    left: list[Literal["confirm", "baseline"]]
-    candidate_rewards: list[Finite] = []
-    incumbent_rewards: list[Finite] = []
-    rejected: bool = Field(False, description="the candidate failed a round before any reward was known to give it")
 
 
 def _one_open(arms: object) -> object:
@@ -237,9 +223,7 @@ class ScopeState(_Mutable, Record):
     pieces: list[Piece] = Field([], description="which units run which arm, while arms are side by side")
     fresh: bool = Field(False, description="measurements came since the arms were last compared")
     looked_ms: Milliseconds = Field(0, description="when the arms were last compared")
-    observing: Counter = Field(
-        2, description="rounds of the incumbent alone to be measured before others run beside it"
-    )
+    observing: Counter = Field(0, description="rounds of the incumbent alone that are to be measured first")
     reference: Finite | None = Field(None, description="the incumbent's reward when tuning side by side began")
     gain: Finite = Field(0.0, description="what incumbents gained since, over the one of then")
     rollout: Rollout | None = None
@@ -248,15 +232,13 @@ class ScopeState(_Mutable, Record):
         {}, description="configurations whose roll-out failed, and the round in which, a bounded number"
     )
     presence: dict[InstanceName, Presence] = {}
-    units: dict[InstanceName, Unit] = {}
     producers: dict[InstanceName, dict[str, Producer]] = Field(
         {}, description="by instance and boot, those included that are gone: no copy of an event brings them back"
     )
     achieved: bool = False
     streak: Counter = Field(0, description="incumbent rounds in a row at or above (below, once achieved) the target")
     promising: Counter = Field(0, description="exploring rounds in a row at or above the target")
-    block: Block | None = None
-    explored: Counter = Field(0, description="exploring rounds since the last confirmation")
+    explored: Counter = Field(0, description="exploring rounds since the last roll-out")
     worst_reward: Finite | None = None
     last_reward: Finite | None = None
     outcomes: dict[str, Counter] = Field({}, description="closed rounds, by outcome")

@@ -21,7 +21,7 @@ SPEC: dict[str, Any] = {
     ],
     "algorithm": {"name": "hybrid_solver", "args": {"random_seed": 7}},
     "measurement": {"interval_s": 1.0, "min_samples": 3, "min_duration_s": 0},
-    "confirmation": {"enabled": False},
+    "rollout": {"enabled": False},
     "heartbeat_s": 10.0,
 }
 

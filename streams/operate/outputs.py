@@ -105,12 +105,31 @@ class ShownInstance(BaseModel):
     expires_ms: int
 
 
-class Confirming(BaseModel):
-    """A confirmation under way."""
+class ShownArm(BaseModel):
+    """A configuration that is run now."""
 
+    arm: str
+    kind: str
+    request_id: str
+    values: ShownValues
+    instances: int = Field(description="that it was given to; all that are here, where arms take turns")
+    samples: int
+    evidence: dict[str, float] = Field(
+        description="by guardrail, the strongest evidence so far that it is worse, as a logarithm"
+    )
+
+
+class RollingOut(BaseModel):
+    """A roll-out under way."""
+
+    number: int
     candidate: ShownValues
-    left: int = Field(description="rounds that are still to be played")
-    candidate_rewards: list[float]
+    by: str
+    reason: str
+    stage: int | None = Field(description="which one, from 1; none where it is judged by turns")
+    stages: list[float] = Field(description="shares of the instances")
+    since_ms: int = Field(description="when the stage began")
+    candidate_rewards: list[float] = Field(description="where it is judged by turns, its own so far")
     incumbent_rewards: list[float]
 
 
@@ -124,7 +143,9 @@ class ShownScope(BaseModel):
     waiting_for: str = Field(description="why it does not go on right now, in a sentence")
     not_shared: list[str] = Field(description="which parameters apps and spec do not share, in sentences")
     incumbent: Incumbent
-    confirming: Confirming | None
+    schedule: str = Field(description="beside: arms run side by side; turns: one configuration after the other")
+    arms: list[ShownArm]
+    rollout: RollingOut | None
     achieved: bool
     streak: int = Field(description="the incumbent's rounds in a row towards the target, or away from it once achieved")
     worst_reward: float | None

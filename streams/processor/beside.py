@@ -14,7 +14,7 @@ from ...schemas.configs import ArmKind
 from ...schemas.keys import request_id, values_hash
 from ...schemas.spec import TunerSpec
 from ...schemas.state import Incumbent, OpenRequest, Piece, Rollout, ScopeState, TunerState
-from . import arms, closing, guardrails, incumbent, lease, quantities, request, rollout, shared_parameters
+from . import arms, closing, guardrails, lease, quantities, request, rollout, shared_parameters, target
 from .arms import BASELINE, CANDIDATE
 from .changes import Changes
 from .closing import Difference, End, close, context_of
@@ -54,8 +54,8 @@ def open_round(tuner: TunerState, scope: ScopeState, here: Sequence[str], learne
     """
     spec, now_ms = tuner.spec, changes.now_ms
     held = shared_parameters.held(tuner, scope, now_ms)
-    if scope.schedule == "turns":
-        scope.block = None
+    if scope.schedule == "turns":  # instances have no history yet, and rewards were told as they are
+        scope.rollout, scope.observing, scope.reference, scope.gain = None, OBSERVE_AT_FIRST, None, 0.0
     _consider_rollout(tuner, scope, held, learners, changes)
     rolling = scope.rollout
     scope.round += 1
@@ -332,7 +332,7 @@ def _finish(tuner: TunerState, scope: ScopeState, learners: Learners, changes: C
 
 def _observe(spec: TunerSpec, scope: ScopeState, beside: End) -> float | None:
     """Take in a measured round of the incumbent; what its learner is told of it, where that is news."""
-    incumbent.judge_target(spec, scope, [beside.reward])
+    target.judge(spec, scope, [beside.reward])
     scope.incumbent.reward = beside.reward
     if not scope.observing or guardrails.baseline_over_limit(spec, scope):
         return None

@@ -77,14 +77,15 @@ def _apply(tuner: Tuner, command: Command, offset: int, changes: Changes) -> Tun
 
 def _amend(tuner: Tuner, spec: TunerSpec, command: Command, changes: Changes) -> Tuner:
     """Under a spec that learns the same, rounds and learners go on."""
-    other_target = spec.target != tuner.spec.target
+    before = tuner.spec
+    other_target = spec.target != before.target
     tuner.state.spec = spec
     tuner.state.author, tuner.state.reason, tuner.state.applied_ms = command.author, command.reason, changes.now_ms
     for scope in tuner.scopes.values():
         if other_target:
             scope.achieved, scope.streak, scope.promising = False, 0, 0
-        if not spec.confirmation.enabled:
-            scope.block = None
+        if not spec.rollout.enabled or spec.rollout.stages != before.rollout.stages:
+            scope.rollout = None
         changes.publish(scope)
     return tuner
 

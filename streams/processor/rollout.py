@@ -3,6 +3,7 @@
 Functions of a scope, its spec and the time; a stage is passed by measurements alone, never by time.
 """
 
+from statistics import fmean
 from typing import Literal, NamedTuple
 
 from ...core.values import ParameterValue
@@ -10,7 +11,7 @@ from ...schemas.base import ms
 from ...schemas.keys import values_hash
 from ...schemas.spec import RolloutSpec, TunerSpec
 from ...schemas.state import OpenRequest, Rollout, ScopeState
-from . import guardrails
+from . import evidence, guardrails
 from .request import measured_enough
 
 FIRST_AFTER = 8
@@ -27,6 +28,10 @@ MOST_REOPENED = 3
 
 BETTER_ALPHA = 0.05
 """How often a configuration that is no better may pass for one that is."""
+
+
+LOOKS = 3
+"""So often a roll-out that is judged by turns is looked at, at most."""
 
 
 class Verdict(NamedTuple):
@@ -46,7 +51,7 @@ def wanted(spec: TunerSpec, scope: ScopeState, values: dict[str, ParameterValue]
     name = values_hash(values)
     rejected = scope.rejected.get(name)
     lately = rejected is not None and scope.round - rejected < REJECTED_FOR
-    return spec.confirmation.enabled and name != scope.incumbent.hash and not lately
+    return spec.rollout.enabled and name != scope.incumbent.hash and not lately
 
 
 def begin(scope: ScopeState, values: dict[str, ParameterValue], now_ms: int, *, by: str = "learner") -> Rollout:
@@ -95,6 +100,27 @@ def judge(spec: TunerSpec, scope: ScopeState, rollout: Rollout, candidate: OpenR
             if not guardrails.better_at_end(spec, scope, candidate.arm, stages.min_change, BETTER_ALPHA):
                 return Verdict("reject", f"not better by {stages.min_change:g} within {stages.max_s:g} s")
     return Verdict("promote" if following(stages, rollout.stage, units) is None else "next")
+
+
+def judge_turns(spec: RolloutSpec, rolling: Rollout) -> Verdict:
+    """What is to become of a roll-out that is judged by turns, after a turn.
+
+    It is looked at when each was played ``turns`` times, twice, and three times as often; each look has a third of the
+    chance to err. With one turn each, nothing is known of the noise: then the better one wins.
+    """
+    pairs = [ours - theirs for ours, theirs in zip(rolling.candidate_rewards, rolling.incumbent_rewards, strict=False)]
+    complete = len(rolling.candidate_rewards) == len(rolling.incumbent_rewards)
+    if not complete or not pairs or len(pairs) % spec.turns:
+        return Verdict("stay")
+    least = spec.min_change * abs(fmean(rolling.incumbent_rewards))
+    gain = fmean(pairs) - least
+    if gain <= 0:
+        return Verdict("reject", f"not better by {spec.min_change:.0%}")
+    if spec.turns == 1 or evidence.p_value([pair - least for pair in pairs]) <= BETTER_ALPHA / LOOKS:
+        return Verdict("promote")
+    if len(pairs) >= LOOKS * spec.turns:
+        return Verdict("reject", f"not surely better after {len(pairs)} turns each")
+    return Verdict("stay")
 
 
 def advance(spec: RolloutSpec, rollout: Rollout, units: int, now_ms: int) -> None:

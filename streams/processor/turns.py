@@ -1,9 +1,16 @@
-"""One configuration after the other, each by all of a scope's instances: where they are too few to compare."""
+"""One configuration after the other, each by all of a scope's instances: where they are too few to compare.
+
+A roll-out is judged here by turns, too: what is to be the incumbent and what is are played in pairs, A B B A, so that a
+drift of the load meets both alike.
+"""
+
+from statistics import fmean
 
 from ...schemas.base import ms
+from ...schemas.configs import ArmKind
 from ...schemas.keys import request_id, values_hash
-from ...schemas.state import OpenRequest, ScopeState, TunerState
-from . import closing, incumbent, shared_parameters
+from ...schemas.state import Incumbent, OpenRequest, Rollout, ScopeState, TunerState
+from . import closing, rollout, shared_parameters, target
 from .arms import BASELINE, CANDIDATE, explore_arm
 from .changes import Changes
 from .closing import End, context_of
@@ -11,26 +18,31 @@ from .learner_time import timed
 from .learners import Learners
 from .request import measured_enough, over
 
-_NAMES = {"explore": explore_arm(0), "confirm": CANDIDATE, "baseline": BASELINE}
+_NAMES = {"explore": explore_arm(0), "candidate": CANDIDATE, "baseline": BASELINE}
+
+_ABBA: tuple[ArmKind, ...] = ("candidate", "baseline", "baseline", "candidate")
 
 
 def open_round(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Changes) -> None:
     """Open the scope's next round, of one request."""
-    context = context_of(scope)
     learner = learners.of(scope.scope)
     algorithm = tuner.spec.algorithm.name
     held = shared_parameters.held(tuner, scope, changes.now_ms)
-    if scope.block is not None and not held.items() <= scope.block.candidate.items():
-        scope.block = None  # an instance has come that cannot run it
-    kind = incumbent.next_kind(tuner.spec, scope, lambda: timed(algorithm, learner.recommend, context) | held)
+    if scope.schedule == "beside":
+        scope.observing = 0
+    if scope.rollout is not None and not held.items() <= scope.rollout.values.items():
+        scope.rollout = None  # an instance has come that cannot run it
+    _consider_rollout(tuner, scope, held, learners, changes)
+    kind = _kind(scope)
     scope.round += 1
     name = _NAMES[kind]
     identity = request_id(tuner.tuner, tuner.incarnation, scope.scope, scope.round, name)
     if kind == "explore":
-        values = dict(timed(algorithm, learner.ask, context, request_id=identity, held=held).prediction) | held
+        asked = timed(algorithm, learner.ask, context_of(scope), request_id=identity, held=held)
+        values = {**asked.prediction, **held}
         changes.learned.add(scope.scope)
-    elif kind == "confirm" and scope.block is not None:
-        values = dict(scope.block.candidate)
+    elif kind == "candidate" and scope.rollout is not None:
+        values = dict(scope.rollout.values)
     else:
         values = dict(scope.incumbent.values)
     request = OpenRequest(
@@ -44,8 +56,40 @@ def open_round(tuner: TunerState, scope: ScopeState, learners: Learners, changes
         # From when it can be seen: in a backlog, events are far behind the time at which they are folded.
         activate_by_ms=max(changes.now_ms, changes.seen_ms) + ms(tuner.spec.activation_s),
     )
-    scope.schedule, scope.salt, scope.pieces = "turns", "", []
+    scope.schedule, scope.salt, scope.pieces, scope.units = "turns", "", [], {}
     scope.arms = [request]
+
+
+def _kind(scope: ScopeState) -> ArmKind:
+    """What the next round plays."""
+    if scope.achieved or (scope.last_reward is None and scope.outcomes):
+        return "baseline"  # what was tried first came to nothing: what runs anyway tells what a reward is
+    if scope.rollout is not None:
+        played = len(scope.rollout.candidate_rewards) + len(scope.rollout.incumbent_rewards)
+        return _ABBA[played % len(_ABBA)]
+    return "baseline" if scope.observing else "explore"
+
+
+def _consider_rollout(
+    tuner: TunerState,
+    scope: ScopeState,
+    held: dict[str, str | int | float],
+    learners: Learners,
+    changes: Changes,
+) -> None:
+    """Begin a roll-out where one is due; where the incumbent is recommended already, it is measured all the same."""
+    spec = tuner.spec
+    idle = not scope.achieved and scope.rollout is None and not scope.observing and scope.last_reward is not None
+    due = scope.explored >= max(spec.rollout.every - spec.rollout.turns, 1) or target.is_promising(spec, scope)
+    if not (spec.rollout.enabled and idle and due):
+        return
+    scope.explored = scope.promising = 0
+    learner = learners.of(scope.scope)
+    values = {**timed(spec.algorithm.name, learner.recommend, context_of(scope)), **held}
+    if rollout.wanted(spec, scope, values):
+        rollout.begin(scope, values, changes.now_ms)
+    else:
+        scope.observing = spec.rollout.turns
 
 
 def measured(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Changes) -> bool:
@@ -78,9 +122,54 @@ def refuse(
 def close(
     tuner: TunerState, scope: ScopeState, request: OpenRequest, learners: Learners, changes: Changes, end: End
 ) -> None:
-    """Close a request, and judge the incumbent by it."""
+    """Close a request, and judge by it what is to be judged: the roll-out, the target."""
     promoted = False
     if end.outcome in {"measured", "failed"} or end.refused:
-        failed = end.outcome == "failed" or end.refused
-        promoted = incumbent.record(tuner.spec, scope, request.kind, end.reward, failed=failed)
+        promoted = _judge(tuner, scope, request, end)
     closing.close(tuner, scope, request, learners, changes, end, promoted=promoted)
+
+
+def _judge(tuner: TunerState, scope: ScopeState, request: OpenRequest, end: End) -> bool:
+    """Take in the end of a round; whether the roll-out's configuration is the incumbent from now on.
+
+    A configuration that ran and fell silent, or that was refused, is rejected, whatever reward stands in for it. Of the
+    incumbent that says nothing, for the broker may have been silent.
+    """
+    spec, rolling = tuner.spec, scope.rollout
+    failed = end.outcome == "failed" or end.refused
+    if request.kind == "explore":
+        scope.explored += 1
+        target.promise(spec, scope, end.reward)
+        return False
+    if request.kind == "baseline":
+        if end.reward is not None and not failed:
+            scope.observing = max(scope.observing - 1, 0)
+            scope.incumbent.reward = end.reward if rolling is None else scope.incumbent.reward
+            if rolling is not None:
+                rolling.incumbent_rewards.append(end.reward)
+        target.judge(spec, scope, [end.reward])
+    elif rolling is not None and failed:
+        rollout.reject(scope, rolling)
+    elif rolling is not None and end.reward is not None:
+        rolling.candidate_rewards.append(end.reward)
+    return scope.rollout is not None and _decide(tuner, scope, scope.rollout)
+
+
+def _decide(tuner: TunerState, scope: ScopeState, rolling: Rollout) -> bool:
+    verdict = rollout.judge_turns(tuner.spec.rollout, rolling)
+    if verdict.step == "stay":
+        return False
+    scope.incumbent.reward = fmean(rolling.incumbent_rewards)
+    if verdict.step == "reject":
+        rollout.reject(scope, rolling)
+        return False
+    scope.incumbent = Incumbent(
+        values=rolling.values,
+        hash=rolling.hash,
+        reward=fmean(rolling.candidate_rewards),
+        since_round=scope.round,
+        confirmed=True,
+    )
+    scope.rollout, scope.streak = None, 0
+    target.judge(tuner.spec, scope, list(rolling.candidate_rewards))
+    return True

@@ -366,7 +366,7 @@ class TestOnAnyTerminal:
     @staticmethod
     def view(**changes) -> TunerView:
         world = World()
-        world.apply(spec(confirmation={"enabled": False}, **changes), author="grace", reason="to see [it] wrap")
+        world.apply(spec(rollout={"enabled": False}, **changes), author="grace", reason="to see [it] wrap")
         world.here()
         world.fold()
         world.play(2, 0.25)

@@ -48,7 +48,7 @@ SPEC: dict[str, Any] = {
     "context": {"features": [{"name": f"zone {EVIL}"}]},
     "objective": {"measured": f"reward {EVIL}"},
     "measurement": {"interval_s": 1, "min_samples": 1, "min_duration_s": 0},
-    "confirmation": {"every": 3, "rounds": 1},
+    "rollout": {"every": 3, "turns": 1},
 }
 
 

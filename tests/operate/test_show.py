@@ -15,7 +15,7 @@ from oppertune.streams.operate.reporting.waiting import waiting_for
 from world import SPEC, World, running, spec
 
 TARGETED = spec(
-    confirmation={"rounds": 2, "every": 6},
+    rollout={"turns": 2, "every": 6},
     algorithm={"name": "exponential_weights", "args": {"random_seed": 1}},
     parameters=[SPEC["parameters"][0]],
     target={"reward": 0.8, "rounds": 2},

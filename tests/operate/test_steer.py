@@ -37,7 +37,7 @@ SPEC = {
     ],
     "context": {"features": [{"name": "region", "values": ["eu", "us"]}]},
     "measurement": {"interval_s": 0.1, "min_samples": 1},
-    "confirmation": {"rounds": 1, "every": 3},
+    "rollout": {"turns": 1, "every": 3},
     "heartbeat_s": 1,
 }
 PARAMETERS: list[ValueType] = [Integer("pool", 10, min=1, max=100), Categorical.switch("gzip", val=True)]

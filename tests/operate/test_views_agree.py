@@ -30,7 +30,7 @@ SPEC = spec(
     ],
     algorithm={"name": "hybrid_solver", "args": {"random_seed": 3}},
     context={"features": [{"name": "zone", "values": ["eu", "us"]}]},
-    confirmation={"rounds": 2, "every": 3},
+    rollout={"turns": 2, "every": 3},
     target={"reward": 0.9, "rounds": 2},
 )
 INSTANCES = {"i1": "eu", "i2": "us"}

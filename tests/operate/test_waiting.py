@@ -11,7 +11,7 @@ from world import World, running, spec
 @pytest.fixture
 def world():
     world = World()
-    world.apply(spec(confirmation={"enabled": False}))
+    world.apply(spec(rollout={"enabled": False}))
     world.fold()
     return world
 

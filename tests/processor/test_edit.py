@@ -19,7 +19,7 @@ MODE = {"name": "mode", "type": "categorical", "val": "slow", "categories": ["sl
 BASE = spec(
     parameters=[POOL, RATIO],
     algorithm={"name": "auto", "args": {"random_seed": 3}},
-    confirmation={"enabled": True, "every": 5, "rounds": 1},
+    rollout={"enabled": True, "every": 5, "turns": 1},
 )
 
 
@@ -68,7 +68,7 @@ def with_parameters(*parameters):
         {"measurement": {"interval_s": 2.0, "min_samples": 4, "min_duration_s": 0}},
         {"max_instances": 2000},
         {"target": {"reward": 5.0}},
-        {"confirmation": {"enabled": True, "every": 50, "rounds": 2}},
+        {"rollout": {"enabled": True, "every": 50, "turns": 2}},
         {"parameters": [{**POOL, "unit": "threads", "description": "size", "restart": True}, RATIO]},
     ],
     ids=lambda changes: next(iter(changes)),

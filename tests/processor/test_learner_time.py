@@ -47,7 +47,7 @@ def test_each_ask_and_each_tell_is_a_call_of_its_algorithm_and_building_is_none(
 
 
 def test_recommendations_and_what_others_played_are_calls_too() -> None:
-    world = running(spec(algorithm={"name": "uniform_random"}, confirmation={"every": 1, "rounds": 1}))
+    world = running(spec(algorithm={"name": "uniform_random"}, rollout={"every": 1, "turns": 1}))
     assert (world.config().arms[0].kind, spent()["uniform_random"].calls) == ("explore", 1)
     world.play(1)
     assert (world.config().arms[0].kind, spent()["uniform_random"].calls) == ("confirm", 3), "told, and recommends"
@@ -102,7 +102,7 @@ def test_an_algorithm_that_cannot_be_built_makes_no_series() -> None:
 
 def test_the_clock_changes_nothing_that_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
     def played() -> World:
-        world = running(spec(algorithm={"name": "surrogate"}, confirmation={"every": 2, "rounds": 1}))
+        world = running(spec(algorithm={"name": "surrogate"}, rollout={"every": 2, "turns": 1}))
         world.play(6, lambda values: values["ratio"])
         return world
 

@@ -49,7 +49,7 @@ FULL: dict[str, Any] = {
     },
     "measurement": {"interval_s": 1.0, "min_samples": 3, "min_instance_share": 0.5, "min_duration_s": 0.0},
     "deadlines": {"activation_s": 60.0, "measurement_s": 60.0},
-    "confirmation": {"rounds": 3, "every": 30, "enabled": True},
+    "rollout": {"turns": 3, "every": 30, "enabled": True},
     "target": {"reward": 0.9, "rounds": 3},
     "lease_s": 30.0,
     "max_instances": 100,

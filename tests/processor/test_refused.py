@@ -81,7 +81,7 @@ def test_where_nobody_is_here_nothing_is_learned():
 
 
 def test_a_recommendation_that_is_refused_is_rejected():
-    world = tuned("auto", confirmation={"enabled": True, "every": 3, "rounds": 2})
+    world = tuned("auto", rollout={"enabled": True, "every": 3, "turns": 2})
     while world.config().arms[0].kind != "confirm":
         world.play(1, lambda v: v["ratio"])
     not_run(world)

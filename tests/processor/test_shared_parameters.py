@@ -13,7 +13,7 @@ from oppertune.streams.processor.tuner import Tuner
 from world import SPEC, World, spec
 
 ALL = [p["name"] for p in SPEC["parameters"]]
-CONFIRMING = {"enabled": True, "every": 6, "rounds": 1}
+CONFIRMING = {"enabled": True, "every": 6, "turns": 1}
 
 
 def started(algorithm="surrogate", **changes):
@@ -69,7 +69,7 @@ def test_what_the_learner_is_told_is_of_what_ran():
 
 
 def test_a_recommendation_that_changes_what_is_lacked_is_not_played():
-    world = started(confirmation=CONFIRMING)
+    world = started(rollout=CONFIRMING)
     world.here("new", parameters=ALL)
     world.fold()
     while world.scope().block is None or world.scope().block.candidate["mode"] == "slow":

@@ -201,7 +201,7 @@ def test_no_bytes_make_reading_fail_in_another_way(raw):
         ({"parameters": [{"name": "p", "type": "integer", "val": 10, "min": 0, "max": 9}]}, "10"),
         ({"parameters": [{"name": "p", "type": "real", "val": 0.05, "min": 0, "max": 1, "step": 0.1}]}, "step"),
         ({"colour": "red"}, "colour"),
-        ({"target": {"reward": 1}, "confirmation": {"enabled": False}}, "confirmation"),
+        ({"target": {"reward": 1}, "rollout": {"enabled": False}}, "rollout"),
         ({"objective": {"measured": "a", "function": "b"}}, "name one"),
         ({"objective": {"range": {"low": 1, "high": 1}}}, "low must be below high"),
         ({"context": {"features": [{"name": "f", "values": [1], "bins": [1]}]}}, "not both"),

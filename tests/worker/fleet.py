@@ -23,7 +23,7 @@ def spec(name: str, heartbeat_s: float = 600.0, **measurement: Any) -> dict[str,
             **measurement,
         },
         "deadlines": {"activation_s": 3600, "measurement_s": 3600},
-        "confirmation": {"enabled": False},
+        "rollout": {"enabled": False},
         "heartbeat_s": heartbeat_s,
     }
 

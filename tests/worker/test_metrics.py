@@ -46,7 +46,7 @@ def context(id_: str = "", **changes: Any) -> ScopeStatistics:
 
 
 def test_every_metric_is_documented_and_every_documented_one_is_there_with_its_labels() -> None:
-    world = running(spec(target={"reward": 9.0}, confirmation={"every": 2, "rounds": 1}))
+    world = running(spec(target={"reward": 9.0}, rollout={"every": 2, "turns": 1}))
     world.play(6)
     partition = at(world, ends={"metrics": 9})
     partition[0].applied, partition[0].clock_ahead_s = {"metrics": 8}, 0.0

@@ -25,7 +25,7 @@ def demo_spec(default_p95_ms: float) -> dict[str, Any]:
         "objective": {"terms": [faster]},
         "measurement": {"interval_s": 0.25, "settle_s": 0.05, "min_samples": 60, "min_instance_share": 0.6},
         "deadlines": {"activation_s": 5.0, "measurement_s": 5.0},
-        "confirmation": {"rounds": 2, "every": 12},
+        "rollout": {"turns": 2, "every": 12},
         "heartbeat_s": 2.0,
         "lease_s": 6.0,
     }

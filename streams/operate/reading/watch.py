@@ -145,7 +145,7 @@ def _closed(closed: RoundRecord, watched: Watched) -> Iterator[WatchEvent]:
     before = watched.values.get(scope, {})
     changed = {name: value for name, value in values.items() if before.get(name) != value}
     watched.values[scope] = values
-    if closed.kind == "confirm":
+    if closed.kind in {"candidate", "confirm"}:
         watched.judged[scope] = values
     common = {"time_ms": closed.closed_ms, "tuner": closed.tuner, "context": closed.context, "round": closed.round}
     yield WatchEvent.model_validate(
@@ -186,8 +186,8 @@ def _won(closed: RoundRecord, scope: str, watched: Watched) -> dict[str, object]
         watched.scopes |= {f"{closed.tuner}/{one.scope}": one for one in (view.scopes if view is not None else ())}
         known = watched.scopes.get(scope)
     if known is not None and _since(known) == end:
-        return {"values": known.incumbent.values, "reward": known.incumbent.reward, "said": "confirmed as better"}
-    return {"values": watched.judged.get(scope, {}), "reward": None, "said": "confirmed as better, and replaced since"}
+        return {"values": known.incumbent.values, "reward": known.incumbent.reward, "said": "found better"}
+    return {"values": watched.judged.get(scope, {}), "reward": None, "said": "found better, and replaced since"}
 
 
 def _since(scope: ScopeState) -> tuple[int, int]:

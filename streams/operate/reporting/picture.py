@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _KINDS: Final = {
     # kind: (label, marker, colour): Okabe and Ito's colours, and shapes, so that neither alone must be told apart.
     "explore": ("tried by the learner", "o", "#0072B2"),
-    "confirm": ("candidate, judged again", "^", "#E69F00"),
-    "baseline": ("incumbent, judged again", "s", "#009E73"),
+    "candidate": ("rolled out", "^", "#E69F00"),
+    "baseline": ("incumbent", "s", "#009E73"),
 }
 _OTHER: Final = ("other", "D", "#CC79A7")
 _MEDIAN_COLOUR: Final = "#333333"
@@ -36,7 +36,7 @@ class RoundPoint:
         context: Context that it ran in.
         round: Its number within the context.
         reward: Its reward; None where it has none.
-        kind: What it was for: ``explore``, ``confirm`` or ``baseline``.
+        kind: What it was for: ``explore``, ``candidate`` or ``baseline``.
         outcome: How it ended: ``measured``, ``failed``, ``skipped`` and so on.
         new_incumbent: Whether a new incumbent came of it.
         p95_ms: 95th percentile of its latencies in milliseconds; None if not known.
@@ -57,7 +57,7 @@ def point_of(closed: RoundRecord) -> RoundPoint:
         context=", ".join(f"{k}={v}" for k, v in (closed.context or {}).items()) or "no context",
         round=closed.round,
         reward=closed.reward,
-        kind=closed.kind or "",
+        kind="candidate" if closed.kind == "confirm" else closed.kind or "",
         outcome=closed.outcome,
         new_incumbent=closed.incumbent,
         p95_ms=None,

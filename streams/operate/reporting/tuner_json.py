@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 
-from ....schemas.state import Block, ScopeState
+from ....schemas.spec import TunerSpec
+from ....schemas.state import OpenRequest, ScopeState
 from ...processor.presence import present
+from ...processor.request import expected, samples
 from ...processor.shared_parameters import not_shared
 from ..outputs import (
     BestList,
     BestOfContext,
-    Confirming,
     ListedTuner,
+    RollingOut,
+    ShownArm,
     ShownInstance,
     ShownScope,
     ShownTuner,
@@ -57,7 +60,11 @@ def show_data(view: TunerView, rewards: Mapping[str, list[float]], now_ms: int) 
                 waiting_for=waiting_for(state, scope, view.partition, now_ms),
                 not_shared=not_shared(state, scope, view.partition.presence_known_ms(now_ms)),
                 incumbent=scope.incumbent,
-                confirming=_confirming(scope.block),
+                schedule=scope.schedule,
+                arms=[
+                    _arm(state.spec, scope, request, view.partition.presence_known_ms(now_ms)) for request in scope.arms
+                ],
+                rollout=_rollout(state.spec, scope),
                 achieved=scope.achieved,
                 streak=scope.streak,
                 worst_reward=scope.worst_reward,
@@ -80,14 +87,32 @@ def _instances(scope: ScopeState, now_ms: int) -> list[ShownInstance]:
     ]
 
 
-def _confirming(block: Block | None) -> Confirming | None:
-    if block is None:
+def _arm(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> ShownArm:
+    return ShownArm(
+        arm=request.arm,
+        kind=request.kind,
+        request_id=request.id,
+        values=request.values,
+        instances=len(expected(scope, request, now_ms)),
+        samples=samples(spec, request),
+        evidence=request.evidence,
+    )
+
+
+def _rollout(spec: TunerSpec, scope: ScopeState) -> RollingOut | None:
+    rolling = scope.rollout
+    if rolling is None:
         return None
-    return Confirming(
-        candidate=block.candidate,
-        left=len(block.left),
-        candidate_rewards=block.candidate_rewards,
-        incumbent_rewards=block.incumbent_rewards,
+    return RollingOut(
+        number=rolling.number,
+        candidate=rolling.values,
+        by=rolling.by,
+        reason=rolling.reason,
+        stage=rolling.stage + 1 if scope.schedule == "beside" else None,
+        stages=spec.rollout.stages,
+        since_ms=rolling.since_ms,
+        candidate_rewards=rolling.candidate_rewards,
+        incumbent_rewards=rolling.incumbent_rewards,
     )
 
 

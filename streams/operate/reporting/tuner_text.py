@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ....schemas.spec import Target, TunerSpec
-from ....schemas.state import Block, ScopeState, TunerState
+from ....schemas.state import OpenRequest, Rollout, ScopeState, TunerState
 from ...processor.presence import present
+from ...processor.request import expected
 from ...processor.shared_parameters import not_shared
 from ..console import line
 from ..outputs import BestList
@@ -115,7 +116,7 @@ def _scope(
     known = "" if incumbent.reward is None else f"reward {_number(incumbent.reward)}, "
     origin = f"confirmed in round {incumbent.since_round}" if incumbent.confirmed else "declared"
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in scope.outcomes.items())
-    trying = scope.arms[0].kind if scope.arms else "none is open"
+    trying = ", ".join(dict.fromkeys(request.kind for request in scope.arms)) or "none is open"
     lines = [
         line(f"context {_context(scope)}" if scope.scope else "no context", "bold"),
         _indented(f"round {scope.round}, {trying}; rounds: {outcomes or 'none closed yet'}"),
@@ -124,20 +125,33 @@ def _scope(
         _indented(f"last reward {_number(scope.last_reward)}" + (f"  {sparkline(rewards)}" if rewards else "")),
         _indented(f"incumbent: {_values(spec, incumbent.values)} ({known}{origin})"),
     ]
-    if scope.block is not None:
-        lines.append(_indented(_confirming(spec, scope.block)))
+    if scope.schedule == "beside":
+        lines += [_indented(_arm(spec, scope, r, view.partition.presence_known_ms(now_ms))) for r in scope.arms]
+    if scope.rollout is not None:
+        lines.append(_indented(_rolling(spec, scope, scope.rollout, now_ms)))
     if spec.target is not None:
         lines.append(_indented(_target(spec.target, scope)))
     lines += [_indented(said) for said in _presence(scope, view.partition.presence_known_ms(now_ms))]
     return lines
 
 
-def _confirming(spec: TunerSpec, block: Block) -> str:
-    tried, incumbent = (_mean(r) for r in (block.candidate_rewards, block.incumbent_rewards))
-    return (
-        f"judging {_values(spec, block.candidate)} against it: {tried} to {incumbent} so far,"
-        f" {len(block.left)} round{'' if len(block.left) == 1 else 's'} left"
-    )
+def _arm(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> str:
+    here = len(expected(scope, request, now_ms))
+    changed = {name: value for name, value in request.values.items() if scope.incumbent.values.get(name) != value}
+    values = _values(spec, changed) if changed else "the incumbent's values"
+    return f"{request.arm}: {here} instance{'' if here == 1 else 's'}, {values}"
+
+
+def _rolling(spec: TunerSpec, scope: ScopeState, rolling: Rollout, now_ms: int) -> str:
+    """How far a roll-out is."""
+    begun = f"roll-out {rolling.number} by {rolling.by}: {_values(spec, rolling.values)}"
+    if scope.schedule == "beside":
+        stages = spec.rollout.stages
+        share = stages[min(rolling.stage, len(stages) - 1)]
+        return f"{begun}, stage {rolling.stage + 1} of {len(stages)} ({share:.0%}) for {ago(rolling.since_ms, now_ms)}"
+    ours, theirs = (_mean(r) for r in (rolling.candidate_rewards, rolling.incumbent_rewards))
+    turns = len(rolling.candidate_rewards) + len(rolling.incumbent_rewards)
+    return f"{begun}, in turn with the incumbent: {ours} to {theirs} after {turns} round{'' if turns == 1 else 's'}"
 
 
 def _mean(rewards: list[float]) -> str:

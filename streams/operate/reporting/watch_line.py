@@ -8,7 +8,7 @@ from ..console import line
 from ..outputs import WatchEvent
 from ..times import when
 
-_COLOURS = {"measured": "green", "failed": "red", "skipped": "yellow", "superseded": "yellow"}
+_COLOURS = {"measured": "green", "broken": "bold red", "failed": "red", "skipped": "yellow", "superseded": "yellow"}
 _STATUS_COLOURS = {"achieved": "bold cyan", "tuning": "green", "suspended": "bold red", "deleted": "bold yellow"}
 
 

@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from ....core.values import ValueType
 from ....schemas.context import ContextSpec
 from ....schemas.spec import (
-    Confirmation,
     Deadlines,
     Measurement,
     Objective,
     Parameter,
+    RolloutSpec,
     Target,
     Term,
     TunerSpec,
@@ -83,7 +83,7 @@ def commented_spec(name: str, parameters: Sequence[Parameter], term: Term, file:
         ],
         _section("measurement", Measurement(min_duration_s=10), "interval_s", "min_samples", "settle_s"),
         _section("deadlines", Deadlines(activation_s=60, measurement_s=100)),
-        _section("confirmation", Confirmation()),
+        _section("rollout", RolloutSpec()),
         _section("target", Target(reward=good)),
         [
             f"#{field}: {example}  # {_text(TunerSpec, field)}"

@@ -3,7 +3,7 @@
 from world import SPEC, World, running, spec
 
 CONFIRMED = spec(
-    confirmation={"rounds": 2, "every": 6},
+    rollout={"turns": 2, "every": 6},
     algorithm={"name": "exponential_weights", "args": {"random_seed": 1}},
     parameters=[SPEC["parameters"][0]],
 )
@@ -134,6 +134,6 @@ def test_a_target_lost_again_resumes_tuning_where_the_spec_allows_it():
 
 
 def test_a_promising_run_of_exploration_is_confirmed_before_its_turn():
-    world = running({**CONFIRMED, "confirmation": {"rounds": 2, "every": 1000}, "target": {"reward": 0.8, "rounds": 3}})
+    world = running({**CONFIRMED, "rollout": {"turns": 2, "every": 1000}, "target": {"reward": 0.8, "rounds": 3}})
     world.play(60, better_fast)
     assert world.config().status == "achieved"
