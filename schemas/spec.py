@@ -1,7 +1,7 @@
 """The tuner spec: what is tuned, how it is measured, and when to stop. Written by people, in YAML or JSON."""
 
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
@@ -139,6 +139,34 @@ class Term(Handwritten):
     )
 
 
+class Guardrail(Handwritten):
+    """What an arm must not do: be worse than the baseline by more than a tolerance, or than a limit."""
+
+    metric: MetricName = Field(description="as the app records it")
+    aggregate: Annotated[
+        str, StringConstraints(pattern=r"^(share|mean|sum|min|max|std|count|rate|p\d{1,2}(\.\d{1,2})?)$")
+    ] = Field(description="as in an objective's terms; or `share`, the mean of a metric that is 0 or 1, such as errors")
+    goal: Literal["minimize", "maximize"] = Field(description="whether less or more of it is better")
+    tolerance: Annotated[float, Field(ge=0, le=10)] | None = Field(
+        None,
+        description="so much worse than the baseline is let pass: 0.1 is 10 %, of a share 10 percentage points, and of"
+        " what may be zero or below a tenth of the baseline's standard deviation; default: 0.1, of shares 0.01",
+    )
+    limit: Finite | None = Field(
+        None, description="instead of a tolerance: worse than this is never let pass, whatever the baseline does"
+    )
+    alpha: Annotated[float, Field(ge=1e-9, le=0.5)] = Field(
+        0.01,
+        description="chance that an arm as good as the baseline is withdrawn in a round, over all guardrails",
+    )
+
+    @model_validator(mode="after")
+    def _relative_or_absolute(self) -> Self:
+        if self.tolerance is not None and self.limit is not None:
+            raise ValueError("a guardrail has a tolerance or a limit: for both, write two")
+        return self
+
+
 class RewardRange(Handwritten):
     """A known range of the reward: rewards are scaled so that it becomes 0 to 1."""
 
@@ -176,6 +204,54 @@ class Objective(Handwritten):
         if sum(x is not None for x in (self.measured, self.terms, self.function)) > 1:
             raise ValueError("an objective is measured, or has terms, or a function: name one")
         return self
+
+
+MAX_QUANTITIES = 8
+"""Quantities that a tuner keeps of each instance, for its guardrails and its objective."""
+
+
+class Tracked(NamedTuple):
+    """What is kept of each instance so that arms can be compared, for guardrails, the objective, or both.
+
+    Attributes:
+        name: In the tuner, unique: aggregate and metric; before them ``~`` where a percentile is an objective, ``!``
+            where there is a limit.
+        metric: As the app records it.
+        aggregate: The spec's word.
+        goal: Whether less or more of it is better.
+        guardrail: That it is for; ``None`` where it is the objective's alone.
+        plain: It is a measured reward: never put in logarithms.
+    """
+
+    name: str
+    metric: str
+    aggregate: str
+    goal: Literal["minimize", "maximize"]
+    guardrail: Guardrail | None = None
+    plain: bool = False
+
+    @property
+    def rank(self) -> float | None:
+        """Of a percentile, 0 to 1; ``None`` for other aggregates."""
+        return float(self.aggregate[1:]) / 100 if self.aggregate[1:2].isdigit() else None
+
+    @property
+    def said(self) -> str:
+        """For people."""
+        return f"{self.aggregate} of {self.metric}"
+
+    @classmethod
+    def guarded(cls, guardrail: Guardrail) -> Self:
+        """What a guardrail watches."""
+        mark = "" if guardrail.limit is None else "!"
+        name = f"{mark}{guardrail.aggregate} {guardrail.metric}"
+        return cls(name, guardrail.metric, guardrail.aggregate, guardrail.goal, guardrail)
+
+    @classmethod
+    def of_term(cls, term: Term) -> Self:
+        """What a term of the objective is about."""
+        made = cls(f"{term.aggregate} {term.metric}", term.metric, term.aggregate, term.goal)
+        return made if made.rank is None else made._replace(name=f"~{made.name}")
 
 
 class Measurement(Handwritten):
@@ -273,6 +349,11 @@ class TunerSpec(Handwritten):
     algorithm: AlgorithmSpec = Field(AlgorithmSpec(), description="how it learns")
     context: ContextSpec = Field(ContextSpec(), description="which situations have configurations of their own")
     objective: Objective = Field(Objective(), description="what is better")
+    guardrails: Annotated[list[Guardrail], Field(max_length=MAX_QUANTITIES)] | None = Field(
+        None,
+        description="what an arm must not do; default: be worse than the baseline in a term of the objective, or in a"
+        " measured reward. With none (`[]`), and with an objective that is a function, lost instances alone count",
+    )
     measurement: Measurement = Field(Measurement(), description="when a round has been measured enough")
     deadlines: Deadlines = Field(Deadlines(), description="when to give up on a round")
     explore: Explore = Field(Explore(), description="how many instances try something new")
@@ -305,6 +386,46 @@ class TunerSpec(Handwritten):
         if self.target is not None and not self.rollout.enabled:
             raise ValueError("a target is reached by the incumbent: it needs the roll-out enabled")
         return self
+
+    @model_validator(mode="after")
+    def _guardrails_are_sound(self) -> Self:
+        names = [q.name for q in map(Tracked.guarded, self.guardrails or [])]
+        if twice := sorted({n.lstrip("!") for n in names if names.count(n) > 1}):
+            raise ValueError(f"guardrail declared twice: {', '.join(n.replace(' ', ' of ', 1) for n in twice)}")
+        if len(self.quantities) > MAX_QUANTITIES:
+            advice = "name fewer guardrails" if self.guardrails is not None else "name guardrails, or fewer terms"
+            raise ValueError(
+                f"guardrails and objective are about {len(self.quantities)} quantities, and at most {MAX_QUANTITIES}"
+                f" are kept of each instance (a percentile that is an objective and guarded is two): {advice}"
+            )
+        return self
+
+    @cached_property
+    def quantities(self) -> tuple[Tracked, ...]:
+        """What is kept of each instance: of the guardrails, in their order, then of the rest of the objective."""
+        found = {q.name: q for q in map(Tracked.guarded, self.guards)}
+        for quantity in self.objective_quantities:
+            found[quantity.name] = found.get(quantity.name, quantity)._replace(plain=quantity.plain)
+        return tuple(found.values())
+
+    @cached_property
+    def guards(self) -> tuple[Guardrail, ...]:
+        """The guardrails, or what stands for them where none are named: the objective's terms, each once."""
+        if self.guardrails is not None:
+            return tuple(self.guardrails)
+        of = [(q.metric, q.aggregate, q.goal) for q in self.objective_quantities]
+        return tuple(
+            Guardrail(metric=metric, aggregate=aggregate, goal=goal)
+            for i, (metric, aggregate, goal) in enumerate(of)
+            if (metric, aggregate) not in [known[:2] for known in of[:i]]
+        )
+
+    @cached_property
+    def objective_quantities(self) -> tuple[Tracked, ...]:
+        """What the objective is about, term by term; a measured reward is a mean. Of a function nothing is known."""
+        if self.objective.terms is not None:
+            return tuple(map(Tracked.of_term, self.objective.terms))
+        return tuple(Tracked(f"mean {name}", name, "mean", "maximize", plain=True) for name in self.objective.metrics)
 
     def values(self) -> list[ValueType]:
         """The parameters as the algorithms know them, in the order of declaration."""

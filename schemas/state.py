@@ -26,6 +26,7 @@ from .base import (
     Record,
     TunerName,
     Values,
+    Whole,
 )
 from .configs import ArmKind
 from .spec import TunerSpec
@@ -153,6 +154,64 @@ class OpenRequest(_Part):
     windows: dict[str, Window] = Field({}, description="by producer: instance and boot")
     seen: dict[str, int] = Field({}, description="hashes of the ids of events that are not numbered")
     events: Counter = 0
+    evidence: dict[str, float] = Field(
+        {},
+        exclude_if=lambda evidence: not evidence,
+        description="that the arm is worse than the baseline: the largest level by quantity, `lost` is one",
+    )
+
+
+Sums = Annotated[list[Whole], Field(min_length=6, max_length=6)]
+"""Numerator and denominator of a quantity: of this round, of the stage's finished rounds, of the history."""
+
+
+class Unit(_Part):
+    """An instance as what an arm is given to: which one, and what it measured. One entry per instance."""
+
+    arm: Annotated[str, Field(max_length=128)] = Field(
+        "", description="at the round's begin; empty where it joined later, or is pinned"
+    )
+    reports: Counter = Field(0, description="metric events of this round that were applied")
+    last_ms: Milliseconds = Field(0, description="time of the newest of them; 0 before the first")
+    losses: Counter = Field(0, description="how often it was lost in this round")
+    lost: bool = Field(False, description="its loss is counted, and it was not heard of since")
+    sums: dict[str, Sums] = Field({}, description="by quantity; whole numbers, so that no order matters")
+
+
+class SeenSpread(_Part):
+    """Spread of the baseline's units in the round under way: mean over its looks, and the last one's degrees."""
+
+    looks: Counter = 0
+    degrees: Finite = 0.0
+    variance: Finite = 0.0
+
+
+class Quantity(_Part):
+    """What a scope knows of one quantity, beside what its units measured."""
+
+    scale: Literal["share", "log", "plain"] | None = Field(None, description="none until the baseline has shown it")
+    edge: int | None = Field(
+        None, description="bin of the baseline's percentile; of a mean, the bin beyond which measurements are cut"
+    )
+    tick: Annotated[int, Field(ge=-400, le=400)] | None = Field(
+        None, description="sums are in 2 to this power; none where they need no such step"
+    )
+    unit: Annotated[float, Field(gt=0, le=1e100)] = Field(
+        1.0, description="standard deviation of the baseline's measurements; of the plain scale alone"
+    )
+    window: Summary = Field(Summary(), description="the baseline's measurements under way, where they are needed")
+    window_since_ms: Milliseconds = 0
+    since_ms: Milliseconds = Field(0, description="begin of the round")
+    stage_since_ms: Milliseconds | None = Field(None, description="begin of the stage; none before its first round")
+    spread: dict[int, tuple[Finite, Finite]] = Field(
+        {}, description="degrees of freedom and variance of units in earlier rounds, by power of two of intervals"
+    )
+    seen: dict[int, SeenSpread] = Field({}, description="the same of this round, which is not yet in")
+    recent: dict[str, list[Whole]] = Field(
+        {},
+        description="by arm, of a quantity with a limit: number of the interval; numerator, denominator and"
+        " measurements of it, and of the one before",
+    )
 
 
 class Piece(_Part):
@@ -232,6 +291,9 @@ class ScopeState(_Mutable, Record):
         {}, description="configurations whose roll-out failed, and the round in which, a bounded number"
     )
     presence: dict[InstanceName, Presence] = {}
+    units: dict[InstanceName, Unit] = {}
+    quantities: dict[str, Quantity] = {}
+    stage_losses: dict[str, Counter] = Field({}, description="units lost in the stage's finished rounds, by arm")
     producers: dict[InstanceName, dict[str, Producer]] = Field(
         {}, description="by instance and boot, those included that are gone: no copy of an event brings them back"
     )

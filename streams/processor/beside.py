@@ -14,12 +14,13 @@ from ...schemas.configs import ArmKind
 from ...schemas.keys import request_id, values_hash
 from ...schemas.spec import TunerSpec
 from ...schemas.state import Incumbent, OpenRequest, Piece, Rollout, ScopeState, TunerState
-from . import arms, closing, guardrails, lease, quantities, request, rollout, shared_parameters, target
+from . import arms, closing, guardrails, lease, quantities, relative, request, rollout, shared_parameters, target
 from .arms import BASELINE, CANDIDATE
 from .changes import Changes
-from .closing import Difference, End, close, context_of
+from .closing import End, close, context_of
 from .learner_time import timed
 from .learners import Learners
+from .relative import Relative
 
 LOOK_EVERY_MS = 1000
 """Between two comparisons of a scope's arms: each costs a pass over all its units."""
@@ -223,15 +224,16 @@ def _look(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Cha
             if math.isfinite(evidence.level):
                 tried.evidence[name] = max(evidence.level, tried.evidence.get(name, evidence.level))
         limit = guardrails.over_limit(spec, scope, tried.arm, now_ms)
-        if limit is not None and limit.common:
+        if limit is not None and limit.common_cause:
             return True
         why = limit.why if limit is not None else guardrails.breach(spec, found)
         if why:
-            lost = guardrails.is_lost(found)
+            lost = limit is None and guardrails.units_lost(found)
             close(tuner, scope, tried, learners, changes, _broken(spec, scope, tried, why, lost=lost))
             if tried.kind == "candidate" and scope.rollout is not None:
                 rollout.reject(scope, scope.rollout)
             changes.publish(scope)
+    quantities.advance(spec, scope, now_ms)
     return False
 
 
@@ -240,18 +242,18 @@ def _broken(spec: TunerSpec, scope: ScopeState, tried: OpenRequest, why: str, *,
     if lost:
         return End("broken", why, closing.worst(spec, scope))
     end = closing.measured(spec, tried)
-    difference = guardrails.relative(spec, scope, tried.arm, stage=tried.kind == "candidate")
+    difference = relative.relative(spec, scope, tried.arm, stage=tried.kind == "candidate")
     baseline = arms.of_kind(scope, "baseline")
-    return End("broken", why, end.reward, told=_told(spec, scope, end, baseline, difference), relative=difference)
+    return End("broken", why, end.reward, told=_told(spec, scope, end, baseline, difference), difference=difference)
 
 
 def _told(
-    spec: TunerSpec, scope: ScopeState, end: End, baseline: OpenRequest | None, difference: Difference | None
+    spec: TunerSpec, scope: ScopeState, end: End, baseline: OpenRequest | None, difference: Relative | None
 ) -> float | None:
     """What a learner is told of an arm: on the scale of when tuning began, whatever the incumbent has gained since."""
     if difference is None and end.reward is not None and baseline is not None:
         beside = closing.measured(spec, baseline).reward
-        difference = Difference(end.reward - beside, 0.0, 0) if beside is not None else None
+        difference = Relative(end.reward - beside, 0.0, 0) if beside is not None else None
     if difference is None or scope.reference is None:
         return closing.worst(spec, scope) if end.outcome == "broken" else None
     return scope.reference + scope.gain + difference.theta
@@ -325,16 +327,16 @@ def _finish(tuner: TunerState, scope: ScopeState, learners: Learners, changes: C
     told = None
     if not held_up:
         scope.explored += bool(tried)
-        told = _observe(spec, scope, beside)
+        told = _observe(spec, scope, beside, now_ms)
     close(tuner, scope, baseline, learners, changes, beside._replace(told=told, untold=told is None))
     return True
 
 
-def _observe(spec: TunerSpec, scope: ScopeState, beside: End) -> float | None:
+def _observe(spec: TunerSpec, scope: ScopeState, beside: End, now_ms: int) -> float | None:
     """Take in a measured round of the incumbent; what its learner is told of it, where that is news."""
     target.judge(spec, scope, [beside.reward])
     scope.incumbent.reward = beside.reward
-    if not scope.observing or guardrails.baseline_over_limit(spec, scope):
+    if not scope.observing or guardrails.over_limit(spec, scope, BASELINE, now_ms) is not None:
         return None
     scope.observing -= 1
     if scope.reference is not None or scope.observing or beside.reward is None:
@@ -349,11 +351,11 @@ def _explored(tuner: TunerState, scope: ScopeState, tried: OpenRequest, beside: 
         return end
     if beside.outcome != "measured":
         return End("skipped", "the baseline beside it was not measured")
-    difference = guardrails.relative(tuner.spec, scope, tried.arm, stage=False)
+    difference = relative.relative(tuner.spec, scope, tried.arm, stage=False)
     told = _told(tuner.spec, scope, end, arms.of_kind(scope, "baseline"), difference)
     if told is None:
         return End("skipped", "too few of its instances, or of the baseline's, can be compared")
-    return end._replace(told=told, relative=difference)
+    return end._replace(told=told, difference=difference)
 
 
 def _roll_on(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Changes, *, held_up: bool) -> None:
@@ -371,9 +373,9 @@ def _roll_on(tuner: TunerState, scope: ScopeState, learners: Learners, changes: 
     if verdict.step == "stay":
         return
     end = closing.measured(spec, candidate)
-    difference = guardrails.relative(spec, scope, CANDIDATE, stage=True)
+    difference = relative.relative(spec, scope, CANDIDATE, stage=True)
     told = _told(spec, scope, end, arms.of_kind(scope, "baseline"), difference)
-    end = end._replace(told=told, relative=difference, why=verdict.why, untold=told is None)
+    end = end._replace(told=told, difference=difference, why=verdict.why, untold=told is None)
     close(tuner, scope, candidate, learners, changes, end, promoted=verdict.step == "promote")
     if verdict.step == "reject":
         rollout.reject(scope, rolling)
@@ -405,7 +407,7 @@ def _begin_again(
     quantities.begin_stage(scope)
 
 
-def _promote(scope: ScopeState, rolling: Rollout, end: End, difference: Difference | None) -> None:
+def _promote(scope: ScopeState, rolling: Rollout, end: End, difference: Relative | None) -> None:
     scope.incumbent = Incumbent(
         values=rolling.values, hash=rolling.hash, reward=end.reward, since_round=scope.round, confirmed=True
     )

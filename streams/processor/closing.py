@@ -7,7 +7,7 @@ from ...core.types import Context
 from ...schemas.records import Outcome, Relative, RoundRecord
 from ...schemas.spec import TunerSpec
 from ...schemas.state import OpenRequest, ScopeState, TunerState
-from . import lease, reward, shared_parameters
+from . import lease, relative, reward, shared_parameters
 from .changes import Changes
 from .learner_time import timed
 from .learners import Learners
@@ -32,7 +32,7 @@ class End(NamedTuple):
         reward: ``None`` where there is none.
         refused: Instances that were there did not run it.
         told: What the learner is told instead of the reward, where that is another number.
-        relative: How much better it was than the baseline beside it, as a reward, where it was compared.
+        difference: How much better it was than the baseline beside it, as a reward, where it was compared.
         untold: The learner is told nothing of it.
     """
 
@@ -41,22 +41,8 @@ class End(NamedTuple):
     reward: float | None = None
     refused: bool = False
     told: float | None = None
-    relative: "Difference | None" = None
+    difference: relative.Relative | None = None
     untold: bool = False
-
-
-class Difference(NamedTuple):
-    """A difference of rewards between two arms that ran side by side.
-
-    Attributes:
-        theta: The arm's reward less the baseline's.
-        se: Its standard error.
-        units: Units of the arm that were compared.
-    """
-
-    theta: float
-    se: float
-    units: int
 
 
 def close(
@@ -119,7 +105,7 @@ def close(
             schedule=scope.schedule,
             stage=scope.rollout.stage + 1 if request.kind == "candidate" and scope.rollout is not None else None,
             units=sum(1 for unit in scope.units.values() if unit.arm == request.arm) if scope.units else None,
-            relative=Relative(theta=end.relative.theta, se=end.relative.se) if end.relative is not None else None,
+            relative=Relative(theta=end.difference.theta, se=end.difference.se) if end.difference is not None else None,
             evidence=request.evidence or None,
             not_shared=shared_parameters.not_shared(tuner, scope, changes.now_ms) or None,
         )

@@ -17,6 +17,7 @@ from ...schemas.state import OpenRequest, ScopeState, TunerState
 from . import lease
 from .deduplication import count_once
 from .disposition import Disposed
+from .measurements import summary_of
 from .presence import present, waited_for
 from .shared_parameters import in_words, of_boot
 
@@ -146,7 +147,7 @@ def measure(spec: TunerSpec, request: OpenRequest, event: MetricEvent, now_ms: i
         if isinstance(measurement, float):
             summary.add(measurement, event.weight)
         elif isinstance(measurement, MeasuredSummary):
-            summary.merge(_summary(measurement), event.weight)
+            summary.merge(summary_of(measurement), event.weight)
         else:
             for number in measurement:
                 summary.add(number, event.weight)
@@ -156,19 +157,6 @@ def _samples_in(measurement: Measurement) -> int:
     if isinstance(measurement, float):
         return 1
     return measurement.count if isinstance(measurement, MeasuredSummary) else len(measurement)
-
-
-def _summary(measured: MeasuredSummary) -> Summary:
-    return Summary(
-        count=measured.count,
-        total=[measured.sum],
-        squares=[measured.sum_sq],
-        low=measured.min,
-        high=measured.max,
-        bins=measured.bins,
-        negative=measured.negative,
-        zeros=measured.zeros,
-    )
 
 
 def in_canonical_form(requests: Iterable[OpenRequest]) -> None:

@@ -3,6 +3,7 @@
 Functions of a scope, its spec and the time; a stage is passed by measurements alone, never by time.
 """
 
+import math
 from statistics import fmean
 from typing import Literal, NamedTuple
 
@@ -11,7 +12,8 @@ from ...schemas.base import ms
 from ...schemas.keys import values_hash
 from ...schemas.spec import RolloutSpec, TunerSpec
 from ...schemas.state import OpenRequest, Rollout, ScopeState
-from . import evidence, guardrails
+from .evidence import p_value, variance
+from .relative import BETTER_ALPHA, better, better_at_end, is_better
 from .request import measured_enough
 
 FIRST_AFTER = 8
@@ -25,9 +27,6 @@ MOST_REJECTED = 64
 
 MOST_REOPENED = 3
 """So often a stage begins again that nobody ran, or that no worker kept up; then it is given up."""
-
-BETTER_ALPHA = 0.05
-"""How often a configuration that is no better may pass for one that is."""
 
 
 LOOKS = 3
@@ -93,12 +92,12 @@ def judge(spec: TunerSpec, scope: ScopeState, rollout: Rollout, candidate: OpenR
     if not measured_enough(spec, scope, candidate, now_ms) or age_ms < ms(stages.min_s):
         return Verdict("stay")
     if decides(stages, rollout.stage, units):
-        better = guardrails.better(spec, scope, candidate.arm, min_change=stages.min_change)
-        if better is None or better.level < guardrails.threshold(BETTER_ALPHA):
+        if not is_better(better(spec, scope, candidate.arm, stages.min_change)):
             if age_ms < ms(stages.max_s):
                 return Verdict("stay")
-            if not guardrails.better_at_end(spec, scope, candidate.arm, stages.min_change, BETTER_ALPHA):
-                return Verdict("reject", f"not better by {stages.min_change:g} within {stages.max_s:g} s")
+            chance = better_at_end(spec, scope, candidate.arm, stages.min_change)
+            if chance is None or chance >= BETTER_ALPHA:
+                return Verdict("reject", f"not surely better by {stages.min_change:.0%} within {stages.max_s:g} s")
     return Verdict("promote" if following(stages, rollout.stage, units) is None else "next")
 
 
@@ -116,7 +115,10 @@ def judge_turns(spec: RolloutSpec, rolling: Rollout) -> Verdict:
     gain = fmean(pairs) - least
     if gain <= 0:
         return Verdict("reject", f"not better by {spec.min_change:.0%}")
-    if spec.turns == 1 or evidence.p_value([pair - least for pair in pairs]) <= BETTER_ALPHA / LOOKS:
+    if (
+        spec.turns == 1
+        or p_value(gain, math.sqrt(variance(pairs) / len(pairs)), len(pairs) - 1) <= BETTER_ALPHA / LOOKS
+    ):
         return Verdict("promote")
     if len(pairs) >= LOOKS * spec.turns:
         return Verdict("reject", f"not surely better after {len(pairs)} turns each")

@@ -172,7 +172,7 @@ class Tuner:
             presence.check_room(scope, event, spec.max_instances, now_ms)
         request.measure(spec, matched, event, now_ms)
         if scope.schedule == "beside":
-            quantities.note(spec, scope, matched.arm, incumbent=matched.kind == "baseline", event=event, now_ms=now_ms)
+            quantities.note(spec, scope, matched.arm, matched.kind == "baseline", event, now_ms)
         changes.scopes.add(scope.scope)
         producer = known[1] if known is not None else Producer()
         if (known is None or known[0] is scope) and not producer.left:  # else measured before its goodbye, or elsewhere
