@@ -232,6 +232,8 @@ class Rollout(_Part):
     since_ms: Milliseconds = Field(description="when the stage began")
     candidate_rewards: list[Finite] = Field([], description="where it is judged by turns: its own, in order")
     incumbent_rewards: list[Finite] = Field([], description="likewise, the incumbent's")
+    gain: Finite | None = Field(None, description="how much better it was in the stages that it passed")
+    gain_se: Finite = Field(0.0, description="standard error of that; 0 where it is not known")
     reopened: Counter = Field(0, description="how often the stage was begun again")
     by: str = Field("learner", description="who began it")
     reason: Prose = ""

@@ -59,6 +59,7 @@ def open_round(tuner: TunerState, scope: ScopeState, here: Sequence[str], learne
         scope.rollout, scope.observing, scope.reference, scope.gain = None, OBSERVE_AT_FIRST, None, 0.0
     _consider_rollout(tuner, scope, held, learners, changes)
     rolling = scope.rollout
+    goes_on = arms.of_kind(scope, "candidate") is not None  # else a stage begins, and nothing was measured in it
     scope.round += 1
     requests = []
     shape = _shape(tuner, scope, here)
@@ -77,7 +78,7 @@ def open_round(tuner: TunerState, scope: ScopeState, here: Sequence[str], learne
         scope,
         {name: assignment.choose(pieces, at) or "" for name, at in where.items()},
         incumbent_arms={BASELINE},
-        stage_arms={BASELINE, CANDIDATE},
+        stage_arms={BASELINE, CANDIDATE} if goes_on else (),
         now_ms=now_ms,
         keep_history=rolling is not None,
     )
@@ -264,11 +265,12 @@ def _count_lost(spec: TunerSpec, scope: ScopeState, now_ms: int) -> None:
     since_ms = now_ms - ms(SILENT_INTERVALS * spec.measurement.interval_s)
     baseline = [unit for unit in scope.units.values() if unit.arm == BASELINE]
     reporting = sum(1 for unit in baseline if unit.last_ms >= since_ms)
+    since = {one.arm: one.opened_ms for one in scope.arms if one.kind != "baseline"}
     known = bool(baseline) and reporting >= MOST_REPORTING * len(baseline)
     for name, unit in scope.units.items():
         here = scope.presence.get(name)
         vanished = here is None or here.expires_ms < now_ms
-        silent = known and 0 < unit.last_ms < since_ms and unit.arm != BASELINE
+        silent = known and since.get(unit.arm, now_ms) < since_ms and unit.last_ms < since_ms
         if not unit.lost and (vanished or silent):
             unit.lost = True
             guardrails.lose(scope, name)
@@ -277,11 +279,8 @@ def _count_lost(spec: TunerSpec, scope: ScopeState, now_ms: int) -> None:
 def arrived(scope: ScopeState, instance: str, *, restarted: bool) -> None:
     """A unit gave a sign of life; ``restarted``: of a new boot, and the one before it did not say goodbye."""
     unit = scope.units.get(instance)
-    if unit is None:
-        return
-    if restarted and not unit.lost:
+    if unit is not None and restarted and not unit.lost:
         guardrails.lose(scope, instance)
-    unit.lost = False
 
 
 def over(tuner: TunerState, scope: ScopeState, changes: Changes) -> bool:
@@ -377,13 +376,15 @@ def _roll_on(tuner: TunerState, scope: ScopeState, learners: Learners, changes: 
     told = _told(spec, scope, end, arms.of_kind(scope, "baseline"), difference)
     end = end._replace(told=told, difference=difference, why=verdict.why, untold=told is None)
     close(tuner, scope, candidate, learners, changes, end, promoted=verdict.step == "promote")
+    if difference is not None:
+        rollout.note_gain(rolling, difference)
     if verdict.step == "reject":
         rollout.reject(scope, rolling)
     elif verdict.step == "next":
         rollout.advance(spec.rollout, rolling, len(scope.units), now_ms)
         quantities.begin_stage(scope)
     else:
-        _promote(scope, rolling, end, difference)
+        _promote(scope, rolling, end)
 
 
 def _begin_again(
@@ -407,11 +408,11 @@ def _begin_again(
     quantities.begin_stage(scope)
 
 
-def _promote(scope: ScopeState, rolling: Rollout, end: End, difference: Relative | None) -> None:
+def _promote(scope: ScopeState, rolling: Rollout, end: End) -> None:
     scope.incumbent = Incumbent(
         values=rolling.values, hash=rolling.hash, reward=end.reward, since_round=scope.round, confirmed=True
     )
-    scope.gain += difference.theta if difference is not None else 0.0
+    scope.gain += rolling.gain or 0.0
     scope.rollout = None
     scope.observing = OBSERVE_AFTER
     quantities.promoted(scope, CANDIDATE)

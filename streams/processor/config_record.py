@@ -4,6 +4,9 @@ from ...schemas.configs import ConfigRecord, Configuration, TunerStatus
 from ...schemas.state import ScopeState, TunerState
 from .arms import published_arms
 
+FIRST_REPORTS_S = (1.0, 2.0, 4.0)
+"""When an instance that tries something reports first: a bad configuration is seen before its interval is over."""
+
 
 def status_of(tuner: TunerState, scope: ScopeState) -> TunerStatus:
     """How a scope stands, in a word; what stands before it on the ladder hides the rest."""
@@ -13,12 +16,15 @@ def status_of(tuner: TunerState, scope: ScopeState) -> TunerStatus:
         return "paused"
     if scope.achieved:
         return "achieved"
+    if scope.arms and scope.rollout is not None:
+        return "rolling"
     return "tuning" if scope.arms else "parked"
 
 
 def config_record(tuner: TunerState, scope: ScopeState) -> ConfigRecord:
     """The scope's answer to the fleet as things stand."""
     spec = tuner.spec
+    beside = scope.schedule == "beside" and bool(scope.arms)
     return ConfigRecord(
         v=1,
         tuner=tuner.tuner,
@@ -29,7 +35,7 @@ def config_record(tuner: TunerState, scope: ScopeState) -> ConfigRecord:
         status=status_of(tuner, scope),
         incumbent=Configuration(values=scope.incumbent.values, hash=scope.incumbent.hash),
         arms=published_arms(tuner, scope),
-        salt=f"{tuner.incarnation}",
+        salt=scope.salt or f"{tuner.incarnation}",
         lease_s=spec.lease_length_s,
         published_ms=scope.published_ms,
         features=spec.context.features,
@@ -37,4 +43,7 @@ def config_record(tuner: TunerState, scope: ScopeState) -> ConfigRecord:
         interval_s=spec.measurement.interval_s,
         settle_s=spec.measurement.settle_s,
         heartbeat_s=spec.heartbeat_s,
+        first_report_s=[s for s in FIRST_REPORTS_S if s < spec.measurement.interval_s] if beside else [],
+        stage=scope.rollout.stage + 1 if beside and scope.rollout is not None else None,
+        stages=spec.rollout.stages if beside and scope.rollout is not None else [],
     )

@@ -473,7 +473,7 @@ def begin(
             sums[_ROUND : _ROUND + 2] = [0, 0]
         if unit.arm in stage_arms and unit.losses:
             scope.stage_losses[unit.arm] = scope.stage_losses.get(unit.arm, 0) + unit.losses
-        unit.reports = unit.losses = 0
+        unit.reports, unit.losses, unit.lost = 0, 0, False
     scope.units = {name: scope.units.get(name) or Unit() for name in arms}
     for name, arm in arms.items():
         scope.units[name].arm = arm

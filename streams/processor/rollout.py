@@ -13,7 +13,7 @@ from ...schemas.keys import values_hash
 from ...schemas.spec import RolloutSpec, TunerSpec
 from ...schemas.state import OpenRequest, Rollout, ScopeState
 from .evidence import p_value, variance
-from .relative import BETTER_ALPHA, better, better_at_end, is_better
+from .relative import BETTER_ALPHA, Relative, better, better_at_end, is_better
 from .request import measured_enough
 
 FIRST_AFTER = 8
@@ -129,6 +129,16 @@ def advance(spec: RolloutSpec, rollout: Rollout, units: int, now_ms: int) -> Non
     """Go on to the next stage that has more units."""
     rollout.stage = following(spec, rollout.stage, units) or rollout.stage
     rollout.since_ms, rollout.reopened = now_ms, 0
+
+
+def note_gain(rolling: Rollout, found: Relative) -> None:
+    """Take in how much better a stage was; the surer counts for more, for the last has hardly a baseline left."""
+    if rolling.gain is None or not (found.se and rolling.gain_se):
+        rolling.gain, rolling.gain_se = found.theta, found.se
+        return
+    before, now = rolling.gain_se**-2, found.se**-2
+    rolling.gain = (before * rolling.gain + now * found.theta) / (before + now)
+    rolling.gain_se = (before + now) ** -0.5
 
 
 def reject(scope: ScopeState, rollout: Rollout) -> None:
