@@ -20,7 +20,7 @@ from oppertune.schemas import (
     reduce_context,
 )
 from oppertune.schemas.base import MAX_EVENT_BYTES, MAX_METRICS, MAX_SUMMARY_BINS, Scalar
-from oppertune.schemas.configs import ARM_KINDS, STATUSES
+from oppertune.schemas.configs import ARM_KINDS, MAX_PINNED, STATUSES
 from oppertune.schemas.export import RECORDS, schema_text
 from oppertune.schemas.keys import murmur2, partition_of, request_id, scope_key, state_scope_key, tuner_of, values_hash
 
@@ -129,6 +129,29 @@ def test_the_rest_of_a_record_with_a_new_word_is_held_to_its_bounds():
     for wrong in ({"lease_s": -1}, {"salt": ""}, {"arms": [with_kind("new")["arms"][0] | {"share": 1.5}]}):
         with pytest.raises(ValidationError):
             ConfigRecord.model_validate({**CONFIG, "status": "new", **wrong})
+
+
+def test_a_record_of_an_earlier_worker_says_nothing_of_stages_or_pinned_units():
+    record = ConfigRecord.model_validate(CONFIG)
+    assert (record.stage, record.stages, record.pinned, record.first_report_s) == (None, [], {}, [])
+    assert (record.why, record.by) == ("", "")
+
+
+def test_as_many_units_can_be_pinned_as_every_record_can_carry():
+    most = {f"host-{n}": "incumbent" for n in range(MAX_PINNED)}
+    assert len(ConfigRecord.model_validate({**CONFIG, "pinned": most}).pinned) == 100
+    for wrong in (most | {"one-more": "incumbent"}, {"host": ""}, {"": "incumbent"}, {"h" * 201: "e1"}):
+        with pytest.raises(ValidationError, match="pinned"):
+            ConfigRecord.model_validate({**CONFIG, "pinned": wrong})
+    for seconds in ([-1.0], [float("inf")], [1.0] * 17):
+        with pytest.raises(ValidationError, match="first_report_s"):
+            ConfigRecord.model_validate({**CONFIG, "first_report_s": seconds})
+
+
+def test_two_entries_of_one_request_are_two_pieces_of_an_arm():
+    [entry] = with_kind("explore")["arms"]
+    record = ConfigRecord.model_validate({**CONFIG, "arms": [entry | {"share": 0.25}, entry | {"share": 0.5}]})
+    assert [arm.share for arm in record.arms] == [0.25, 0.5]
 
 
 def test_a_summary_of_as_many_bins_as_there_may_be_fits_an_event():
