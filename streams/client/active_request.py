@@ -19,13 +19,15 @@ class RequestTerms:
         arm: The arm of the config record.
         scope: The record's scope.
         interval_s: How often to report, in seconds.
-        settle_s: Measurements of so many seconds after the activation do not count.
+        settle_s: Measurements of so many seconds after the values took effect do not count.
+        first_report_s: Besides, report so many seconds after measurements began to count.
     """
 
     arm: Arm
     scope: str
     interval_s: float
     settle_s: float
+    first_report_s: tuple[float, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -54,7 +56,7 @@ class ActiveRequest:
         inbox: Where measurements go.
 
     Attributes:
-        activated: When its values took effect, by the monotonic clock; ``None`` before.
+        activated: When its values took effect, by the monotonic clock, be it under an earlier request; ``None`` before.
         ended: When another configuration took effect; ``None`` before.
     """
 
@@ -68,11 +70,19 @@ class ActiveRequest:
         self._reported_to = math.inf  # what was measured up to then is reported
         self._inbox = inbox
 
-    def activate(self) -> None:
-        """The values are in effect from now on."""
+    def activate(self, since: float | None = None) -> None:
+        """The request is run from now on.
+
+        Args:
+            since: When its values took effect, by the monotonic clock, if that was under an earlier request: what has
+                settled once need not settle again. Default: now.
+        """
         if self.activated is None and self.ended is None:
-            self.activated = monotonic()
-            self._reported_to = self._counts_from = self.activated + self.terms.settle_s
+            now = monotonic()
+            self.activated = now if since is None else since
+            counts_from = self.activated + self.terms.settle_s
+            self._reported_to = max(now, counts_from)
+            self._counts_from = counts_from
 
     def end(self) -> None:
         """Another configuration is in effect from now on. Work that began before may still be measured."""
@@ -91,7 +101,9 @@ class ActiveRequest:
     def due(self, now: float) -> bool:
         """Whether the interval that is under way is over."""
         every_s = self.terms.interval_s if self.ended is None else min(LATE_EVERY_S, self.terms.interval_s)
-        return now >= self._reported_to + every_s
+        first = (self._counts_from + seconds for seconds in self.terms.first_report_s)
+        soon = min((moment for moment in first if moment > self._reported_to), default=math.inf)
+        return now >= min(self._reported_to + every_s, soon)
 
     def close_interval(self, now: float, since: float = -math.inf) -> tuple[float, float]:
         """Report what was measured up to now; the next interval begins here.

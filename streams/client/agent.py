@@ -7,6 +7,7 @@ gather measurements → report what is due → say that the instance is here →
 import logging
 import math
 from collections import deque
+from collections.abc import Iterable
 from threading import get_ident
 from time import monotonic, time
 
@@ -148,10 +149,14 @@ class Agent:
 
     def activate(self, snapshot: Snapshot) -> None:
         """The app has applied a snapshot's values."""
-        if snapshot.values == self._current.view.own.values:
+        own, since = self._current.view.own, None
+        if snapshot.values == own.values:
             self.in_effect.confirm(snapshot.values)
+            since = self.in_effect.since
+            if own.active_request is not None:
+                own.active_request.activate(since)
         if snapshot.active_request is not None:
-            snapshot.active_request.activate()
+            snapshot.active_request.activate(since)
             self._promised = snapshot.active_request
         self._announce = True
 
@@ -251,7 +256,9 @@ class Agent:
         """Records → offer → view → app; then what was measured before the change is reported."""
         before, earlier = self._current.view, self._requests
         offer = offer_of(followed, self._parameters)
-        view = view_of(offer, self.events.instance, self._requests_of(offer), inbox=self.recorder)
+        was = before.own.active_request
+        own = self._own_request(offer, was)
+        view = view_of(offer, self.events.instance, self._requests_of(offer), own=own, inbox=self.recorder)
         restart = followed.record.restart if followed.record is not None else before.restart
         view = without_restart(view, view if restarts else before, restart)
         self._requests = {request.terms.key: request for request in view.requests}
@@ -260,10 +267,12 @@ class Agent:
         self._renewal_due = min(self._renewal_due, due) if followed.waits_s else math.inf
         self._current.swap(view)
         over = [request for key, request in earlier.items() if key not in self._requests]
+        if was is not None and was not in (view.own.active_request, *over):
+            over.append(was)
         for request in over:
             request.end()
         self._log_problems(view)
-        self._activate(view, before)
+        self._activate(view, before, earlier.values())
         self._gather()
         for request in over:
             self._report(request)
@@ -271,8 +280,16 @@ class Agent:
         if followed.kind == "deleted":
             self._store.forget()
 
+    def _own_request(self, offer: Offer, before: ActiveRequest | None) -> ActiveRequest | None:
+        """The instance's own: the one that it runs already, or a new one."""
+        arm = offer.arm_of(self.events.instance)
+        if arm is None or arm.terms is None:
+            return None
+        goes_on = before is not None and before.ended is None and before.terms.key == arm.terms.key
+        return before if goes_on else ActiveRequest(arm.terms, self.recorder)
+
     def _requests_of(self, offer: Offer) -> dict[tuple[str, str], ActiveRequest]:
-        """Each request that is offered: the one that is active already, or a new one."""
+        """Each request that is offered to units: the one that is active already, or a new one."""
         requests = {}
         for arm in offer.arms:
             if arm.terms is not None:
@@ -280,14 +297,20 @@ class Agent:
                 requests[key] = self._requests.get(key) or ActiveRequest(arm.terms, self.recorder)
         return requests
 
-    def _activate(self, view: View, before: View) -> None:
-        """Tell the app of its own configuration, and activate what is in effect then."""
+    def _activate(self, view: View, before: View, earlier: Iterable[ActiveRequest]) -> None:
+        """Tell the app of its own configuration, and activate what is in effect then.
+
+        Values that go on under another request have settled already: of the instance's own they are compared, of other
+        units' the hashes of the earlier requests.
+        """
         own = view.own.active_request
-        in_effect = self.in_effect.change(view.own.values, before.own.values)
+        if self.in_effect.change(view.own.values, before.own.values) and own is not None:
+            own.activate(self.in_effect.since)
+        in_effect = {request.terms.arm.hash: request.activated for request in earlier}
         for request in view.requests:
-            runs = in_effect if request is own else self.in_effect.auto_activate
-            if runs:
-                request.activate()
+            since = in_effect.get(request.terms.arm.hash)
+            if since is not None or self.in_effect.auto_activate:
+                request.activate(since)
         self._announce = True
 
     def _gather(self) -> None:

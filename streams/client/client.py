@@ -117,7 +117,6 @@ class TunerClient:
             settings = BrokerSettings.load(bootstrap=settings) if not self._disabled else BrokerSettings()
         self._settings = settings
         self._instance = instance
-        self._auto_activate = auto_activate
         self._callbacks: list[Callback] = [] if on_change is None else [on_change]
         self._started = self._closed = False
         self._store = IncumbentStore(tuner, settings.prefix, None if state_dir is None else Path(state_dir))
@@ -125,7 +124,8 @@ class TunerClient:
         first = self._first_offer(follower.context, None if bootstrap_file is None else Path(bootstrap_file))
         self._recorder = Recorder()
         self._current = CurrentView(view_of(first, inbox=self._recorder))
-        self._agent = self._new_agent(follower, instance, in_effect=first.incumbent)
+        in_effect = ValuesInEffect(tuner, first.incumbent, self._callbacks, auto_activate=auto_activate)
+        self._agent = self._new_agent(follower, instance, in_effect=in_effect)
         _clients.add(self)
 
     def _first_offer(self, context: ContextData | None, bootstrap_file: Path | None) -> Offer:
@@ -138,7 +138,7 @@ class TunerClient:
         return plain_offer(Status.DEFAULT, Source.DECLARED, self._parameters, self._parameters.declared)
 
     def _new_agent(
-        self, follower: ConfigFollower, instance: str | None, *, in_effect: Values | None, child: bool = False
+        self, follower: ConfigFollower, instance: str | None, *, in_effect: ValuesInEffect, child: bool = False
     ) -> Agent:
         boot = uuid.uuid4().hex
         name = instance or f"{os.uname().nodename[:100]}-{os.getpid()}-{boot[:8]}"
@@ -150,7 +150,7 @@ class TunerClient:
             recorder=self._recorder,
             store=self._store,
             current=self._current,
-            in_effect=ValuesInEffect(self._tuner, in_effect, self._callbacks, auto_activate=self._auto_activate),
+            in_effect=in_effect,
             child=child,
         )
 
@@ -261,7 +261,9 @@ class TunerClient:
 
     @property
     def tuner_status(self) -> str | None:
-        """What the tuner does: tuning, parked, paused, achieved or suspended; ``None`` while that is unknown.
+        """What the tuner does, as its config record says: such as tuning, rolling, parked, frozen or achieved.
+
+        ``None`` while that is unknown.
 
         A worker newer than this client may send another word; the incumbent is run then, and :attr:`problems` says so.
         """
@@ -279,8 +281,8 @@ class TunerClient:
     def assign(self, unit: str) -> Snapshot:
         """The configuration for a unit of its own, such as a job's id: the same unit gets the same arm everywhere.
 
-        Except where its arm has other values than this process of parameters that need a restart: then the unit runs
-        the incumbent, or what the process runs, unmeasured.
+        Where an operator pinned the unit, it is that arm. Where the arm has other values than this process of
+        parameters that need a restart, the unit runs the incumbent, or what the process runs, unmeasured.
         """
         return self._current.view.assigned(unit)
 
@@ -375,8 +377,8 @@ class TunerClient:
         name = None if self._instance is None else f"{self._instance}-{os.getpid()}"
         self._recorder.start_anew()  # the same one: snapshots from before the fork go on recording to it
         self._current = CurrentView(self._current.view)  # not ready before the child itself follows
-        in_effect = parents.in_effect.values
-        self._agent = self._new_agent(parents.follower.copy(), name, in_effect=in_effect, child=self._started)
+        follower, in_effect = parents.follower.copy(), parents.in_effect
+        self._agent = self._new_agent(follower, name, in_effect=in_effect, child=self._started)
         if self._started and not self._disabled:
             self._agent.start()
             if (util := sys.modules.get("multiprocessing.util")) is not None:

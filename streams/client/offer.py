@@ -1,15 +1,19 @@
 """What a tuner's records offer this app: every configuration inside its own bounds, or replaced. Pure functions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from ...schemas.configs import ARM_KINDS, STATUSES, Arm, ConfigRecord
+from ...core.assignment import choose, position
+from ...schemas.configs import ARM_KINDS, INCUMBENT, STATUSES, Arm, ConfigRecord
 from .active_request import RequestTerms
 from .config_follower import FollowedRecord
 from .parameters import Parameters, Values
 from .resolve import not_shared, resolve_arm, resolve_each
 from .status import Source, Status
+
+_NEW_TO_UNITS = ("explore", "candidate")
+"""Kinds of arms whose values may be bad: their first reports come early."""
 
 
 class Refusal(NamedTuple):
@@ -24,12 +28,14 @@ class OfferedArm:
     """A piece of the units, and what they run.
 
     Attributes:
+        name: Of the arm.
         share: Its length.
         values: The arm's values; the incumbent's where the arm cannot be run.
         terms: How it is measured; ``None``: it is not, the incumbent is run.
         refusal: Of an arm that is outside of what the app can run.
     """
 
+    name: str
     share: float
     values: Values
     terms: RequestTerms | None
@@ -46,6 +52,7 @@ class Offer:
         incumbent: What a unit runs that no arm is for.
         arms: The arms, in order.
         salt: For assigning units.
+        pinned: Units with an arm of their own, whatever their position; ``None``: they run the incumbent.
         problems: What was wrong with what was received, a sentence each.
     """
 
@@ -54,7 +61,14 @@ class Offer:
     incumbent: Values
     arms: tuple[OfferedArm, ...] = ()
     salt: str = ""
+    pinned: Mapping[str, OfferedArm | None] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+
+    def arm_of(self, unit: str) -> OfferedArm | None:
+        """The arm that a unit is in; ``None``: it runs the incumbent."""
+        if unit in self.pinned or not self.arms:
+            return self.pinned.get(unit)
+        return choose([(arm.share, arm) for arm in self.arms], position(self.salt, unit))
 
 
 def plain_offer(status: Status, source: Source, parameters: Parameters, values: Mapping[str, Any]) -> Offer:
@@ -89,14 +103,18 @@ def offer_of(followed: FollowedRecord, parameters: Parameters) -> Offer:
         arms.append(offered)
         problems += wrong
     status = Status.STALE if known and followed.lapsed else Status.READY
-    return Offer(status, Source.RECORD, incumbent.values, tuple(arms), record.salt, tuple(problems))
+    named = {arm.name: arm for arm in arms if arm.name != INCUMBENT}
+    pinned = {unit: named.get(name) for unit, name in record.pinned.items()}
+    return Offer(status, Source.RECORD, incumbent.values, tuple(arms), record.salt, pinned, tuple(problems))
 
 
 def _offered(
     record: ConfigRecord, arm: Arm, incumbent: Values, parameters: Parameters
 ) -> tuple[OfferedArm, tuple[str, ...]]:
     """An arm, and what is wrong with it. One that cannot be run keeps its piece, so that no unit changes its arm."""
-    instead = OfferedArm(arm.share, incumbent, None)
+    instead = OfferedArm(arm.arm, arm.share, incumbent, None)
+    if arm.kind == "withdrawn":
+        return instead, ()
     if arm.kind not in ARM_KINDS:
         return instead, (_unknown(f"kind {arm.kind!r} of arm {arm.arm}"),)
     try:
@@ -104,8 +122,9 @@ def _offered(
     except ValueError as error:
         refused = replace(instead, refusal=Refusal(arm.request_id, str(error)))
         return refused, (f"arm {arm.arm} is refused, the incumbent is run: {error}",)
-    terms = RequestTerms(arm, record.scope, interval_s=record.interval_s, settle_s=record.settle_s)
-    return OfferedArm(arm.share, tried, terms), ()
+    first = tuple(record.first_report_s) if arm.kind in _NEW_TO_UNITS else ()
+    terms = RequestTerms(arm, record.scope, record.interval_s, record.settle_s, first)
+    return OfferedArm(arm.arm, arm.share, tried, terms), ()
 
 
 def _unknown(what: str) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from .parameters import Values
 
@@ -22,6 +23,7 @@ class ValuesInEffect:
 
     Attributes:
         values: The values in effect; ``None`` while that is unknown.
+        since: When they, or the last that were, took effect, by the monotonic clock; ``None`` before a record came.
         auto_activate: As given.
         problem: The last callback that raised; empty where none did.
     """
@@ -30,6 +32,7 @@ class ValuesInEffect:
         self, tuner: str, values: Values | None, callbacks: Sequence[Callback], *, auto_activate: bool
     ) -> None:
         self.values = values
+        self.since: float | None = None
         self.auto_activate = auto_activate
         self.problem = ""
         self._tuner = tuner
@@ -45,16 +48,17 @@ class ValuesInEffect:
         Returns:
             Whether they are in effect now. If not, the app has yet to say so (:meth:`confirm`), or a callback raised.
         """
-        if self.values is not None and new == self.values:
-            return True
-        self.values = None
-        if not self._call_back(new, old) or not self.auto_activate:
-            return False
-        self.values = new
+        if self.values is None or new != self.values:
+            self.values = None
+            if not self._call_back(new, old) or not self.auto_activate:
+                return False
+        self.confirm(new)
         return True
 
     def confirm(self, values: Values) -> None:
-        """The app says that it has applied these values."""
+        """These values are in effect: the app has applied them, or goes on with them."""
+        if self.since is None or values != self.values:
+            self.since = monotonic()
         self.values = values
 
     def _call_back(self, new: Values, old: Values) -> bool:

@@ -1,11 +1,11 @@
 """What an app sees at a moment: its values, where they come from, and which arm each unit runs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ...core.assignment import choose, position
 from .active_request import ActiveRequest, Inbox
-from .offer import Offer, Refusal
+from .offer import Offer, OfferedArm, Refusal
 from .real_threads import wait_until
 from .snapshot import Snapshot
 from .status import Source, Status
@@ -22,6 +22,7 @@ class View:
         incumbent: What a unit runs that no arm is for.
         arms: The arms and their shares, in order.
         salt: Of the record, for assigning units.
+        pinned: What units run that an operator pinned, whatever their position.
         problems: What was wrong with what was received.
         restart: Parameters that need a restart of the app.
         awaiting_restart: Those of them for which the instance's own configuration waits.
@@ -34,6 +35,7 @@ class View:
     incumbent: Snapshot
     arms: tuple[tuple[float, Snapshot], ...] = ()
     salt: str = ""
+    pinned: Mapping[str, Snapshot] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     restart: tuple[str, ...] = ()
     awaiting_restart: tuple[str, ...] = ()
@@ -41,12 +43,15 @@ class View:
 
     def assigned(self, unit: str) -> Snapshot:
         """What a unit runs."""
+        if (pinned := self.pinned.get(unit)) is not None:
+            return pinned
         return (choose(self.arms, position(self.salt, unit)) if self.arms else None) or self.incumbent
 
     @property
     def requests(self) -> list[ActiveRequest]:
-        """The requests that are being tried."""
-        return [snapshot.active_request for _, snapshot in self.arms if snapshot.active_request is not None]
+        """The requests that units of this process are measured under."""
+        requests = (snapshot.active_request for _, snapshot in self.arms)
+        return list(dict.fromkeys(request for request in requests if request is not None))  # an arm may have two pieces
 
 
 class CurrentView:
@@ -80,6 +85,7 @@ def view_of(
     unit: str = "",
     requests: Mapping[tuple[str, str], ActiveRequest] | None = None,
     *,
+    own: ActiveRequest | None = None,
     inbox: Inbox | None = None,
 ) -> View:
     """The view of what is offered.
@@ -88,16 +94,26 @@ def view_of(
         offer: What the app can run.
         unit: The instance's own unit; where the offer has no arms it makes no difference.
         requests: The active request of each of the offer's arms that is measured, by the key of its terms.
+        own: The instance's own, where that is another: it may have come to an arm later than other units here.
         inbox: Sees what is measured under no request.
     """
     incumbent = Snapshot(offer.incumbent, inbox=inbox)
-    arms = tuple(
-        (arm.share, incumbent if arm.terms is None else Snapshot(arm.values, (requests or {})[arm.terms.key]))
-        for arm in offer.arms
+
+    def snapshot(arm: OfferedArm | None) -> Snapshot:
+        return Snapshot(arm.values, (requests or {})[arm.terms.key]) if arm is not None and arm.terms else incumbent
+
+    arm = offer.arm_of(unit)
+    return View(
+        offer.status,
+        offer.source,
+        own=Snapshot(arm.values, own) if arm is not None and own is not None else snapshot(arm),
+        incumbent=incumbent,
+        arms=tuple((arm.share, snapshot(arm)) for arm in offer.arms),
+        salt=offer.salt,
+        pinned={name: snapshot(arm) for name, arm in offer.pinned.items()},
+        problems=offer.problems,
+        refusal=arm.refusal if arm is not None else None,
     )
-    view = View(offer.status, offer.source, incumbent, incumbent, arms, offer.salt, offer.problems)
-    own = choose([(arm.share, arm) for arm in offer.arms], position(offer.salt, unit)) if offer.arms else None
-    return replace(view, own=view.assigned(unit), refusal=own.refusal if own is not None else None)
 
 
 def without_restart(view: View, running: View, restart: Iterable[str]) -> View:
@@ -120,13 +136,18 @@ def without_restart(view: View, running: View, restart: Iterable[str]) -> View:
     awaiting = needing(view.own)
     keeps = bool(needing(view.incumbent))
     instead = view.incumbent.other(running.own.values) if keeps else view.incumbent
+
+    def followed(snapshot: Snapshot) -> Snapshot:
+        return instead if needing(snapshot) else snapshot
+
     said = f"{', '.join(awaiting)} changed, and needs a restart of the app: accept_restart() takes what waits"
     return replace(
         view,
         source=running.source if awaiting and keeps else view.source,
-        own=instead if awaiting else view.own,
+        own=followed(view.own),
         incumbent=instead,
-        arms=tuple((share, instead if needing(snapshot) else snapshot) for share, snapshot in view.arms),
+        arms=tuple((share, followed(snapshot)) for share, snapshot in view.arms),
+        pinned={unit: followed(snapshot) for unit, snapshot in view.pinned.items()},
         problems=(*view.problems, said) if awaiting else view.problems,
         restart=names,
         awaiting_restart=awaiting,
