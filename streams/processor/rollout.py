@@ -4,6 +4,7 @@ Functions of a scope, its spec and the time; a stage is passed by measurements a
 """
 
 import math
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Literal, NamedTuple
 
@@ -31,6 +32,10 @@ MOST_REOPENED = 3
 
 LOOKS = 3
 """So often a roll-out that is judged by turns is looked at, at most."""
+
+
+_NO_SPREAD = 1e-12
+"""Of what rounding leaves."""
 
 
 class Verdict(NamedTuple):
@@ -115,14 +120,17 @@ def judge_turns(spec: RolloutSpec, rolling: Rollout) -> Verdict:
     gain = fmean(pairs) - least
     if gain <= 0:
         return Verdict("reject", f"not better by {spec.min_change:.0%}")
-    if (
-        spec.turns == 1
-        or p_value(gain, math.sqrt(variance(pairs) / len(pairs)), len(pairs) - 1) <= BETTER_ALPHA / LOOKS
-    ):
+    if spec.turns == 1 or _chance(pairs, gain) <= BETTER_ALPHA / LOOKS:
         return Verdict("promote")
     if len(pairs) >= LOOKS * spec.turns:
         return Verdict("reject", f"not surely better after {len(pairs)} turns each")
     return Verdict("stay")
+
+
+def _chance(pairs: Sequence[float], gain: float) -> float:
+    """Of so much gain, or more, where there is none; pairs that are all alike leave no doubt."""
+    se = math.sqrt(variance(pairs) / len(pairs))
+    return p_value(gain, se, len(pairs) - 1) if se > _NO_SPREAD * abs(gain) else 0.0
 
 
 def advance(spec: RolloutSpec, rollout: Rollout, units: int, now_ms: int) -> None:

@@ -14,7 +14,7 @@ def open_next(tuner: TunerState, scope: ScopeState, learners: Learners, changes:
     """Open the scope's next round, or park it where nobody is present."""
     presence.forget_absent(scope, changes.now_ms)
     if tuner.paused or not scope.presence:
-        stop(tuner, scope, learners, changes, End("skipped", "nobody is here any more"))
+        _leave_side_by_side(tuner, scope, learners, changes, "nobody is here any more")
         scope.unmeasured_since_ms = None
         changes.publish(scope)
         return
@@ -24,9 +24,15 @@ def open_next(tuner: TunerState, scope: ScopeState, learners: Learners, changes:
     if arms.beside(tuner.spec, len(here)):
         beside.open_round(tuner, scope, here, learners, changes)
     else:
-        stop(tuner, scope, learners, changes, End("skipped", "fewer instances are here than can be compared"))
+        _leave_side_by_side(tuner, scope, learners, changes, "fewer instances are here than can be compared")
         turns.open_round(tuner, scope, learners, changes)
     changes.publish(scope)
+
+
+def _leave_side_by_side(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Changes, why: str) -> None:
+    """A roll-out that was under way beside the incumbent cannot go on as it was."""
+    if scope.schedule == "beside":
+        stop(tuner, scope, learners, changes, End("skipped", why))
 
 
 def due_ms(spec: TunerSpec, scope: ScopeState) -> int | None:

@@ -50,7 +50,7 @@ def test_recommendations_and_what_others_played_are_calls_too() -> None:
     world = running(spec(algorithm={"name": "uniform_random"}, rollout={"every": 1, "turns": 1}))
     assert (world.config().arms[0].kind, spent()["uniform_random"].calls) == ("explore", 1)
     world.play(1)
-    assert (world.config().arms[0].kind, spent()["uniform_random"].calls) == ("confirm", 3), "told, and recommends"
+    assert (world.config().arms[0].kind, spent()["uniform_random"].calls) == ("candidate", 3), "told, and recommends"
     world.play(1)
     assert (world.config().arms[0].kind, spent()["uniform_random"].calls) == ("baseline", 4), "shown what was confirmed"
 

@@ -82,9 +82,9 @@ def test_where_nobody_is_here_nothing_is_learned():
 
 def test_a_recommendation_that_is_refused_is_rejected():
     world = tuned("auto", rollout={"enabled": True, "every": 3, "turns": 2})
-    while world.config().arms[0].kind != "confirm":
+    while world.config().arms[0].kind != "candidate":
         world.play(1, lambda v: v["ratio"])
     not_run(world)
-    assert world.rounds[-1].kind == "confirm"
-    assert world.scope().block is None
+    assert world.rounds[-1].kind == "candidate"
+    assert world.scope().rollout is None
     assert world.config().arms[0].kind == "explore"

@@ -72,15 +72,15 @@ def test_a_recommendation_that_changes_what_is_lacked_is_not_played():
     world = started(rollout=CONFIRMING)
     world.here("new", parameters=ALL)
     world.fold()
-    while world.scope().block is None or world.scope().block.candidate["mode"] == "slow":
+    while world.scope().rollout is None or world.scope().rollout.values["mode"] == "slow":
         play(world, 1, "new")
     world.here("old", parameters=["pool", "ratio"])
     play(world, 1, "new", "old")
-    assert world.scope().block is None
+    assert world.scope().rollout is None
     judged = []
     for _ in range(40):
         assert world.config().arms[0].values["mode"] == world.config().incumbent.values["mode"]
-        judged += [world.scope().block.candidate["mode"]] if world.scope().block is not None else []
+        judged += [world.scope().rollout.values["mode"]] if world.scope().rollout is not None else []
         play(world, 1, "new", "old")
     assert set(judged) == {"slow"}
 

@@ -1,4 +1,4 @@
-"""Who is the incumbent: recommendations are played against it, side by side, and a target ends tuning."""
+"""Few instances: what is recommended is played in turn with the incumbent, and a target ends tuning."""
 
 from world import SPEC, World, running, spec
 
@@ -20,10 +20,10 @@ def kinds(world: World) -> list[str | None]:
 def test_after_enough_exploring_the_recommendation_and_the_incumbent_are_played_in_turn():
     world = running(CONFIRMED)
     world.play(8, better_fast)
-    assert kinds(world) == ["explore"] * 4 + ["confirm", "baseline"] * 2
+    assert kinds(world) == ["explore"] * 4 + ["candidate", "baseline", "baseline", "candidate"]
 
 
-def test_a_recommendation_confirmed_better_becomes_the_incumbent():
+def test_a_recommendation_found_better_becomes_the_incumbent():
     world = running(CONFIRMED)
     world.play(7, better_fast)
     assert world.config().incumbent.values == {"mode": "slow"}
@@ -40,7 +40,7 @@ def test_a_recommendation_that_is_not_better_does_not():
     assert world.config().incumbent.values == {"mode": "slow"}, "equal is not better"
 
 
-def test_confirming_rounds_are_not_told_to_a_learner_that_did_not_ask():
+def test_turns_are_not_told_to_a_learner_that_did_not_ask():
     world = running(CONFIRMED)
     world.play(8, better_fast)
     assert [r.told is not None for r in world.rounds] == [True] * 4 + [False] * 4
@@ -61,9 +61,9 @@ def fall_silent(world):
 def test_a_recommendation_that_kills_its_instances_is_rejected_at_once():
     world = running(SILENCE)
     world.play(4, better_fast)
-    assert world.config().arms[0].kind == "confirm"
+    assert world.config().arms[0].kind == "candidate"
     fall_silent(world)
-    assert kinds(world) == ["explore"] * 4 + ["confirm"]
+    assert kinds(world) == ["explore"] * 4 + ["candidate"]
     world.play(6, 0.5)
     assert world.config().incumbent.values == {"mode": "slow"}
 
@@ -74,7 +74,7 @@ def test_a_recommendation_that_had_nothing_to_measure_is_played_again():
     for _ in range(10):
         world.here(request_id=world.config().arms[0].request_id)
         world.wait(3)
-    assert {(r.kind, r.outcome) for r in world.rounds[4:]} == {("confirm", "skipped")}
+    assert {(r.kind, r.outcome) for r in world.rounds[4:]} == {("candidate", "skipped")}
     world.play(4, better_fast)
     assert world.config().incumbent.values == {"mode": "fast"}
 
@@ -85,7 +85,7 @@ def test_silence_rejects_a_recommendation_even_where_the_worst_reward_stands_in_
     assert world.scope().worst_reward is not None
     fall_silent(world)
     assert world.rounds[-1].outcome == "failed"
-    assert world.scope().block is None
+    assert world.scope().rollout is None
     assert world.config().incumbent.values == {"mode": "slow"}
 
 
@@ -93,14 +93,15 @@ def test_silence_does_not_count_against_the_incumbent():
     """Seen on a real Kafka: a broker's pause in a round of the incumbent made a worse configuration win."""
     world = running(SILENCE)
     world.play(4, better_fast)
-    while (block := world.scope().block) is not None:
-        if world.config().arms[0].kind == "baseline" and not block.incumbent_rewards:
-            world.play(1, 0.5)
-        elif world.config().arms[0].kind == "baseline":
+    silent = 0
+    while (rolling := world.scope().rollout) is not None:
+        if world.config().arms[0].kind == "baseline" and len(rolling.incumbent_rewards) == 1 and not silent:
             fall_silent(world)
             assert world.rounds[-1].outcome == "failed"
+            silent += 1
         else:
-            world.play(1, 0.4)
+            world.play(1, 0.5 if world.config().arms[0].kind == "baseline" else 0.4)
+    assert silent
     assert world.config().incumbent.values == {"mode": "slow"}
     assert world.scope().incumbent.reward == 0.5
 
