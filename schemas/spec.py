@@ -409,6 +409,13 @@ class TunerSpec(Handwritten):
         return tuple(found.values())
 
     @cached_property
+    def quantities_by_metric(self) -> dict[str, tuple[Tracked, ...]]:
+        """The same, by metric."""
+        return {
+            q.metric: tuple(other for other in self.quantities if other.metric == q.metric) for q in self.quantities
+        }
+
+    @cached_property
     def guards(self) -> tuple[Guardrail, ...]:
         """The guardrails, or what stands for them where none are named: the objective's terms, each once."""
         if self.guardrails is not None:

@@ -10,22 +10,11 @@ from typing import NamedTuple
 from ...schemas.base import ms
 from ...schemas.spec import Guardrail, Tracked, TunerSpec
 from ...schemas.state import Quantity, ScopeState, Unit
+from .contributions import Scale, tolerance
 from .evidence import Evidence, beside, lost_level
-from .quantities import (
-    BASELINE,
-    Scale,
-    compared,
-    earlier,
-    enough_reported,
-    number,
-    of,
-    plain_value,
-    recent,
-    sums_of,
-    tolerance,
-    units_of,
-)
+from .quantities import BASELINE, earlier, enough_reported, of, recent, units_of
 from .reward import aggregate
+from .unit_numbers import compared, number, plain_value, sums_of
 
 LOST = "lost"
 """Name of the evidence that an arm loses its units."""

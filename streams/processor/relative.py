@@ -10,9 +10,11 @@ from typing import NamedTuple
 from ...schemas.base import ms
 from ...schemas.spec import Term, Tracked, TunerSpec
 from ...schemas.state import Quantity, ScopeState, Unit
+from .contributions import ONE
 from .evidence import ENOUGH_DEGREES, Evidence, beside, p_value, variance
 from .guardrails import TAU
-from .quantities import BASELINE, ONE, number, of, plain_value, sums_of, units_of
+from .quantities import BASELINE, of, units_of
+from .unit_numbers import HISTORY, number, plain_value, sums_of
 
 BETTER_ALPHA = 0.05
 """Chance that a candidate which is no better is promoted all the same."""
@@ -162,7 +164,7 @@ def _of_unit(unit: Unit, parts: Sequence[_Part], *, stage: bool) -> tuple[float,
         if found is None:
             return None
         now.append(part.worth * found)
-        earlier_ = _on_scale(part, *unit.sums[part.tracked.name][4:])
+        earlier_ = _on_scale(part, *unit.sums[part.tracked.name][HISTORY:])
         before.append(part.worth * earlier_ if earlier_ is not None else math.nan)
     total = math.fsum(before)
     return math.fsum(now), None if math.isnan(total) else total
