@@ -1,5 +1,6 @@
 """What apps and operators publish: context events, metric events, commands."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from .base import (
     MAX_DECLARED,
     MAX_METRICS,
+    MAX_PARAMETERS,
     MAX_SUMMARY_BINS,
     ContextData,
     ContextId,
@@ -17,12 +19,14 @@ from .base import (
     InstanceName,
     Json,
     MetricName,
+    Milliseconds,
     ParameterName,
     PositiveSeconds,
     Prose,
     Record,
     Seconds,
     TunerName,
+    Values,
 )
 
 Boot = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -112,20 +116,58 @@ class MetricEvent(_FromInstance):
     metrics: Annotated[dict[MetricName, Measurement], Field(min_length=1, max_length=MAX_METRICS)]
 
 
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "apply": ("spec",),
+    "pause": ("until_ms",),
+    "freeze": ("until_ms",),
+    "observe": ("until_ms",),
+    "kill": ("until_ms",),
+    "rollback": ("scope", "version"),
+    "pin": ("scope", "values"),
+    "unpin": ("scope", "parameters"),
+    "set": ("scope", "values", "now"),
+}
+"""What a command may have besides, by its kind; those in ``_NEEDED`` it must have."""
+
+_NEEDED = ("spec", "values", "parameters")
+
+
 class Command(Record):
     """What an operator asks for. The ``commands`` topic is the only master of what is tuned and how."""
 
     topic: ClassVar[str] = "commands"
 
     id: Identifier
-    kind: Literal["apply", "delete", "pause", "resume", "reset"]
+    kind: Literal[
+        "apply", "delete", "pause", "freeze", "observe", "kill", "resume", "rollback", "pin", "unpin", "set", "reset"
+    ]
     tuner: TunerName
     author: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     reason: Prose = ""
     spec: Json | None = Field(None, description="for apply: a tuner spec; judged against TunerSpec by the fold")
+    until_ms: Milliseconds | None = Field(
+        None, description="for pause, freeze, observe and kill: the end of it, by the broker's clock; none: resume"
+    )
+    scope: ContextId | None = Field(
+        None, description="for rollback, pin, unpin and set: the context id that it is for; none: all contexts"
+    )
+    version: Annotated[int, Field(ge=1, le=2**53)] | None = Field(
+        None, description="for rollback: number of the version to go back to; none: the one before"
+    )
+    values: Annotated[Values, Field(min_length=1)] | None = Field(
+        None, description="for set and pin: values by parameter; others stay as in the incumbent"
+    )
+    now: bool = Field(False, description="for set: it is the incumbent at once; else it is judged first")
+    parameters: Annotated[list[ParameterName], Field(min_length=1, max_length=MAX_PARAMETERS)] | None = Field(
+        None, description="for unpin: which"
+    )
 
     @model_validator(mode="after")
-    def _spec_for_apply(self) -> Self:
-        if (self.kind == "apply") != (self.spec is not None):
-            raise ValueError("a spec goes with the command apply, and with no other")
+    def _fields_of_its_kind(self) -> Self:
+        given = {name for fields in _FIELDS.values() for name in fields if getattr(self, name) not in (None, False)}
+        own = _FIELDS.get(self.kind, ())
+        if strange := sorted(given - set(own)):
+            raise ValueError(f"{strange[0]} does not go with the command {self.kind}")
+        if lacking := [name for name in own if name in _NEEDED and name not in given]:
+            raise ValueError(f"the command {self.kind} needs {lacking[0]}")
         return self

@@ -359,6 +359,9 @@ class TunerSpec(Handwritten):
     explore: Explore = Field(Explore(), description="how many instances try something new")
     rollout: RolloutSpec = Field(RolloutSpec(), description="how something better reaches all")
     target: Target | None = Field(None, description="when to stop; default: never")
+    mode: Literal["observe", "auto"] = Field(
+        "auto", description="`observe`: only measure the incumbent, try nothing; `auto`: tune"
+    )
     heartbeat_s: PositiveSeconds = Field(10.0, description="how often an instance says that it is here")
     lease_s: PositiveSeconds | None = Field(None, description="trust in an exploring arm; default: 3 heartbeats")
     max_instances: Annotated[int, Field(ge=1, le=5000)] = Field(1000, description="per context; others are refused")

@@ -4,9 +4,18 @@ These records are the worker's own; they are documented so that ``tuner show`` a
 mutable: the processor folds events into them in place and writes the changed ones.
 """
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 from ..core.summary import Summary
 from .base import (
@@ -25,8 +34,10 @@ from .base import (
     Prose,
     Record,
     TunerName,
+    Value,
     Values,
     Whole,
+    words_of,
 )
 from .configs import ArmKind
 from .spec import TunerSpec
@@ -61,6 +72,34 @@ class Suspension(_Part):
     time_ms: Milliseconds
 
 
+HoldKind = Literal["paused", "observe", "frozen", "killed"]
+"""What a hold lets go on; what each word means is in ``streams/processor/holds.py``."""
+
+HOLD_KINDS = words_of(HoldKind)
+
+
+class Hold(_Part):
+    """An operator's word that a tuner tries nothing, until it is resumed or the hold's own end."""
+
+    kind: HoldKind
+    by: str = Field(description="who said so, as the sender of the command wrote it")
+    reason: Prose = ""
+    since_ms: Milliseconds = Field(description="partition time")
+    until_ms: Milliseconds | None = Field(None, description="it ends by itself then, in partition time")
+
+
+class Pin(_Part):
+    """A parameter's value that an operator wants everywhere, whatever is asked for."""
+
+    value: Value
+    by: str
+    reason: Prose = ""
+    since_ms: Milliseconds
+
+
+Pins = dict[ParameterName, Pin]
+
+
 class TunerState(_Mutable, Record):
     """A tuner as it was applied, and the learner that its scopes share, if they do. Key: the tuner's name."""
 
@@ -74,12 +113,22 @@ class TunerState(_Mutable, Record):
     author: str
     reason: Prose = ""
     applied_ms: Milliseconds
-    paused: bool = False
+    hold: Hold | None = None
+    pins: Pins = Field({}, description="of all contexts, those included that appear later")
     suspended: Suspension | None = None
     learner: Json | None = None
     besides: list[ParameterName] | None = Field(
         None, description="parameters that apps have and the spec lacks, a bounded number, as they were heard of"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _once_paused(cls, record: object) -> object:
+        """Up to 0.1.0 a pause was a mark without author, reason or time: it began after the spec was applied."""
+        if not isinstance(record, dict) or not record.get("paused") or record.get("hold") is not None:
+            return record
+        hold = {"kind": "paused", "by": "unknown", "since_ms": record.get("applied_ms")}
+        return record | {"hold": hold | {"reason": "paused under an earlier version, which kept no author or reason"}}
 
 
 class Presence(_Part):
@@ -237,6 +286,7 @@ class Rollout(_Part):
     reopened: Counter = Field(0, description="how often the stage was begun again")
     by: str = Field("learner", description="who began it")
     reason: Prose = ""
+    proposed_ms: Milliseconds | None = Field(None, description="when an operator proposed it; none: the learner did")
 
 
 class Incumbent(_Part):
@@ -247,6 +297,33 @@ class Incumbent(_Part):
     reward: Finite | None = Field(None, description="mean over its last block of rounds")
     since_round: Counter = 0
     confirmed: bool = Field(False, description="false: the declared values")
+
+
+MAX_VERSIONS = 32
+"""Incumbents of a scope that are remembered, the newest: 20 kB of state with 50 parameters."""
+
+
+class Version(_Part):
+    """A configuration that was, or is, a scope's incumbent."""
+
+    number: Annotated[int, Field(ge=1, le=2**53)] = Field(description="never used twice in a scope")
+    values: Values
+    hash: Hash
+    since_ms: Milliseconds = Field(description="partition time at which it became the incumbent")
+    gain: Finite | None = Field(None, description="measured reward above that of the incumbent before it")
+    by: str = Field(description="``learner``, or whoever commanded it")
+    reason: Prose = ""
+    restores: Counter | None = Field(None, description="number of the version that a rollback brought back with it")
+
+
+class Proposal(_Part):
+    """An operator's configuration that waits to be judged against the incumbent, or is being judged."""
+
+    values: Values
+    hash: Hash
+    by: str
+    reason: Prose = ""
+    since_ms: Milliseconds
 
 
 def _one_open(arms: object) -> object:
@@ -276,6 +353,9 @@ class ScopeState(_Mutable, Record):
         0, description="when the newest config record was made: renewals count from here"
     )
     incumbent: Incumbent
+    versions: list[Version] = Field([], description="the last incumbents, oldest first; the last one is the incumbent")
+    pins: Pins = Field({}, description="of this context alone; they win over the tuner's")
+    proposal: Proposal | None = None
     arms: Arms = Field([], description="open requests of the round, one per arm")
     schedule: Literal["beside", "turns"] = Field(
         "turns", description="beside: arms side by side; turns: one configuration after the other, by all instances"
@@ -312,6 +392,22 @@ class ScopeState(_Mutable, Record):
     unmeasured_why: str = Field("", description="why the newest closed round was not measured; empty where it was")
     refused: Counter = Field(0, description="rounds in a row that nobody who was here ran")
     learner: Json | None = None
+
+    @model_validator(mode="after")
+    def _once_without_versions(self) -> Self:
+        """Up to 0.1.0 no incumbents were remembered: the one that stands is the first, or came after the declared."""
+        if not self.versions:
+            confirmed = self.incumbent.confirmed
+            version = Version(
+                number=2 if confirmed else 1,
+                values=self.incumbent.values,
+                hash=self.incumbent.hash,
+                since_ms=self.published_ms,
+                by="learner" if confirmed else "unknown",
+                reason="taken over from an earlier version, which kept no history",
+            )
+            self.versions = [version]
+        return self
 
 
 class SourceState(_Part):

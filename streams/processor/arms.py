@@ -6,6 +6,7 @@ from typing import NamedTuple
 from ...schemas.configs import Arm, ArmKind
 from ...schemas.spec import Explore, TunerSpec
 from ...schemas.state import OpenRequest, ScopeState, TunerState
+from . import holds
 
 BASELINE = "baseline"
 """Name of the arm that runs the incumbent."""
@@ -58,7 +59,7 @@ def shape(explore: Explore, units: int, candidate: int, *, exploring: bool) -> S
 
 def published_arms(tuner: TunerState, scope: ScopeState) -> list[Arm]:
     """The arms of a scope's config record; none where the tuner stands still: the fleet runs the incumbent then."""
-    if tuner.paused or tuner.suspended is not None or not scope.arms:
+    if not holds.measures(tuner) or tuner.suspended is not None or not scope.arms:
         return []
     if scope.schedule == "turns":
         return [_arm(request, 1.0 / len(scope.arms)) for request in scope.arms]

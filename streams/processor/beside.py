@@ -13,8 +13,8 @@ from ...schemas.base import ms
 from ...schemas.configs import ArmKind
 from ...schemas.keys import request_id, values_hash
 from ...schemas.spec import TunerSpec
-from ...schemas.state import Incumbent, OpenRequest, Piece, Rollout, ScopeState, TunerState
-from . import arms, closing, guardrails, lease, quantities, relative, request, rollout, shared_parameters, target
+from ...schemas.state import OpenRequest, Piece, Rollout, ScopeState, TunerState
+from . import arms, closing, guardrails, holds, lease, quantities, relative, request, rollout, shared_parameters, target
 from .arms import BASELINE, CANDIDATE
 from .changes import Changes
 from .closing import End, close, context_of
@@ -54,9 +54,10 @@ def open_round(tuner: TunerState, scope: ScopeState, here: Sequence[str], learne
         changes: What this changes.
     """
     spec, now_ms = tuner.spec, changes.now_ms
-    held = shared_parameters.held(tuner, scope, now_ms)
+    held = shared_parameters.held(tuner, scope, now_ms) | holds.pinned(tuner, scope)
     if scope.schedule == "turns":  # instances have no history yet, and rewards were told as they are
-        scope.rollout, scope.observing, scope.reference, scope.gain = None, OBSERVE_AT_FIRST, None, 0.0
+        rollout.drop(scope)
+        scope.observing, scope.reference, scope.gain = OBSERVE_AT_FIRST, None, 0.0
     _consider_rollout(tuner, scope, held, learners, changes)
     rolling = scope.rollout
     goes_on = arms.of_kind(scope, "candidate") is not None  # else a stage begins, and nothing was measured in it
@@ -84,8 +85,8 @@ def open_round(tuner: TunerState, scope: ScopeState, here: Sequence[str], learne
     )
 
 
-def _explores(scope: ScopeState) -> bool:
-    return not scope.achieved and not scope.observing
+def _explores(tuner: TunerState, scope: ScopeState) -> bool:
+    return holds.explores(tuner) and not scope.achieved and not scope.observing
 
 
 def _consider_rollout(
@@ -97,10 +98,15 @@ def _consider_rollout(
 ) -> None:
     """Drop a roll-out that an instance cannot run; begin one where the learner recommends another configuration."""
     rolling = scope.rollout
-    if rolling is not None and (scope.achieved or not held.items() <= rolling.values.items()):
+    over = scope.achieved and rolling is not None and rolling.proposed_ms is None
+    if rolling is not None and (over or not held.items() <= rolling.values.items()):
         _drop(tuner, scope, learners, changes, "an instance has come that cannot run it")
         rolling = None
-    if rolling is None and _explores(scope) and scope.explored >= rollout.FIRST_AFTER:
+    if rolling is None and holds.explores(tuner) and not scope.observing:
+        if rollout.begin_proposed(scope, held, changes.now_ms):
+            quantities.begin_stage(scope)
+            return
+    if rolling is None and _explores(tuner, scope) and scope.explored >= rollout.FIRST_AFTER:
         algorithm, learner = tuner.spec.algorithm.name, learners.of(scope.scope)
         values = {**timed(algorithm, learner.recommend, context_of(scope)), **held}
         if rollout.wanted(tuner.spec, scope, values):
@@ -162,13 +168,13 @@ def _shape(tuner: TunerState, scope: ScopeState, here: Sequence[str]) -> arms.Sh
     place = f"{tuner.incarnation}/{scope.scope}"
     if rolling is None:
         scope.salt = f"{place}/{scope.round}"
-        return arms.shape(spec.explore, len(here), 0, exploring=_explores(scope))
+        return arms.shape(spec.explore, len(here), 0, exploring=_explores(tuner, scope))
     scope.salt = f"{place}/r{rolling.number}"
     wanted = rollout.units_of(spec.rollout.stages[rolling.stage], len(here))
     rolling.upto = assignment.grow(scope.salt, here, wanted, rolling.upto)
     candidate = sum(1 for name in here if assignment.position(scope.salt, name) < rolling.upto)
     last = rollout.is_last(spec.rollout, rolling.stage, len(here))
-    return arms.shape(spec.explore, len(here), candidate, exploring=_explores(scope) and not last)
+    return arms.shape(spec.explore, len(here), candidate, exploring=_explores(tuner, scope) and not last)
 
 
 def _cut(scope: ScopeState, here: Sequence[str], shape: arms.Shape) -> list[Piece]:
@@ -210,7 +216,7 @@ def pass_time(tuner: TunerState, scope: ScopeState, learners: Learners, changes:
         if _look(tuner, scope, learners, changes):
             for one in list(scope.arms):
                 close(tuner, scope, one, learners, changes, End("skipped", COMMON_CAUSE))
-            scope.rollout = None
+            rollout.drop(scope)
             scope.observing = OBSERVE_AFTER
             return True
     return over(tuner, scope, changes) and _finish(tuner, scope, learners, changes)
@@ -384,7 +390,7 @@ def _roll_on(tuner: TunerState, scope: ScopeState, learners: Learners, changes: 
         rollout.advance(spec.rollout, rolling, len(scope.units), now_ms)
         quantities.begin_stage(scope)
     else:
-        _promote(scope, rolling, end)
+        _promote(scope, rolling, end, now_ms)
 
 
 def _begin_again(
@@ -408,12 +414,9 @@ def _begin_again(
     quantities.begin_stage(scope)
 
 
-def _promote(scope: ScopeState, rolling: Rollout, end: End) -> None:
-    scope.incumbent = Incumbent(
-        values=rolling.values, hash=rolling.hash, reward=end.reward, since_round=scope.round, confirmed=True
-    )
+def _promote(scope: ScopeState, rolling: Rollout, end: End, now_ms: int) -> None:
+    rollout.promote(scope, rolling, end.reward, rolling.gain, now_ms)
     scope.gain += rolling.gain or 0.0
-    scope.rollout = None
     scope.observing = OBSERVE_AFTER
     quantities.promoted(scope, CANDIDATE)
 
@@ -422,4 +425,4 @@ def _drop(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Cha
     candidate = arms.of_kind(scope, "candidate")
     if candidate is not None:
         close(tuner, scope, candidate, learners, changes, End("superseded", why))
-    scope.rollout = None
+    rollout.drop(scope)

@@ -10,7 +10,7 @@ from ...schemas.base import explain
 from ...schemas.events import Command
 from ...schemas.spec import TunerSpec
 from ...schemas.state import TunerState
-from . import edit, learners, presence, shared_parameters
+from . import edit, holds, learners, presence, rollout, shared_parameters, steering, versions
 from . import round as rounds
 from .changes import Changes
 from .closing import End, context_of
@@ -85,8 +85,10 @@ def _amend(tuner: Tuner, spec: TunerSpec, command: Command, changes: Changes) ->
         if other_target:
             scope.achieved, scope.streak, scope.promising = False, 0, 0
         if not spec.rollout.enabled or spec.rollout.stages != before.rollout.stages:
-            scope.rollout = None
-        changes.publish(scope)
+            rollout.drop(scope)
+        if not spec.rollout.enabled:
+            scope.proposal = None
+    tuner.obey("a new spec was applied", changes)
     return tuner
 
 
@@ -95,7 +97,9 @@ def _take_over(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, cha
     fresh = _begin_anew(tuner, spec, command, offset, changes)
     for name in sorted(tuner.scopes.keys() & fresh.scopes.keys()):
         before, scope = tuner.scopes[name], fresh.scopes[name]
-        scope.incumbent = edit.incumbent(before, tuner.spec, spec)
+        kept = edit.with_pins(edit.incumbent(before, tuner.spec, spec), holds.pinned(fresh.state, scope))
+        versions.inherit(scope, before, kept, by=command.author, reason=_why_anew(command), now_ms=changes.now_ms)
+        scope.proposal = edit.proposal(before, spec)
         scope.round, scope.outcomes = before.round, before.outcomes
         if tuner.spec.objective == spec.objective:
             scope.worst_reward, scope.last_reward = before.worst_reward, before.last_reward
@@ -112,37 +116,6 @@ def _reset(tuner: Tuner, command: Command, offset: int, changes: Changes) -> Tun
     return _opened(_begin_anew(tuner, tuner.spec, command, offset, changes), changes)
 
 
-def _pause(tuner: Tuner, _: Command, __: int, changes: Changes) -> Tuner:
-    """The fleet gets the incumbent until an operator resumes."""
-    for scope in tuner.scopes.values():
-        rounds.stop(tuner.state, scope, tuner.learners, changes, End("skipped", "the tuner was paused"))
-    tuner.state.paused = True
-    for scope in tuner.scopes.values():
-        scope.unmeasured_since_ms, scope.unmeasured_why = None, ""
-        changes.publish(scope)
-    return tuner
-
-
-def _resume(tuner: Tuner, _: Command, __: int, changes: Changes) -> Tuner:
-    """Go on after a pause, or after what suspended it was mended."""
-    stood_ms = 0
-    if tuner.state.suspended is not None:
-        stood_ms = max(changes.now_ms - tuner.state.suspended.time_ms, 0)
-    tuner.state.suspended = None
-    tuner.state.paused = False
-    for scope in tuner.scopes.values():
-        if not scope.arms:
-            rounds.open_next(tuner.state, scope, tuner.learners, changes)
-            continue
-        for request in scope.arms:
-            # The request was held, not silent: its deadlines stood still with it.
-            request.activate_by_ms += stood_ms
-            if request.measure_by_ms is not None:
-                request.measure_by_ms += stood_ms
-        changes.publish(scope)
-    return tuner
-
-
 def _delete(tuner: Tuner, _: Command, __: int, changes: Changes) -> None:
     """Nothing is known of the tuner any more."""
     _supersede(tuner, "the tuner was deleted", changes)
@@ -154,15 +127,22 @@ def _delete(tuner: Tuner, _: Command, __: int, changes: Changes) -> None:
 VERBS: Mapping[str, Callable[[Tuner, Command, int, Changes], Tuner | None]] = {
     "apply": _apply,
     "delete": _delete,
-    "pause": _pause,
-    "resume": _resume,
+    "pause": steering.pause,
+    "freeze": steering.freeze,
+    "observe": steering.observe,
+    "kill": steering.kill,
+    "resume": steering.resume,
+    "rollback": steering.rollback,
+    "pin": steering.pin,
+    "unpin": steering.unpin,
+    "set": steering.set_values,
     "reset": _reset,
 }
 """By the command's kind; a test holds that there is one for each."""
 
 
 def _begin_anew(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, changes: Changes) -> Tuner:
-    """Another incarnation: open rounds are superseded, nothing is learned. A pause outlives it."""
+    """Another incarnation: open rounds are superseded, nothing is learned. Holds, pins and history outlive it."""
     same_contexts = edit.keeps_contexts(tuner.spec, spec)
     known = [context_of(scope) for name, scope in tuner.scopes.items() if name and same_contexts]
     # A spec that cannot be used changes nothing.
@@ -170,7 +150,7 @@ def _begin_anew(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, ch
     _supersede(tuner, "a new spec was applied" if command.kind == "apply" else "the tuner was reset", changes)
     fresh.state.earlier = [*tuner.state.earlier, tuner.state.incarnation][-REMEMBERED_INCARNATIONS:]
     fresh.state.commands = tuner.state.commands
-    fresh.state.paused = tuner.state.paused
+    fresh.state.hold, fresh.state.pins = tuner.state.hold, edit.pins(tuner.state.pins, spec)
     for name, old in tuner.scopes.items():
         for boots in old.producers.values():
             shared_parameters.rebase(tuner.state, fresh.state, boots.values())
@@ -179,13 +159,21 @@ def _begin_anew(tuner: Tuner, spec: TunerSpec, command: Command, offset: int, ch
             changes.forget(tuner.name, name)
             presence.remember(fresh.scopes[""], old)
         else:
-            scope = fresh.add(new_scope(fresh.state, context_of(old)))
+            scope = fresh.add(new_scope(fresh.state, context_of(old), changes.now_ms))
+            scope.pins = edit.pins(old.pins, spec)
+            begun = edit.with_pins(scope.incumbent, holds.pinned(fresh.state, scope))
+            versions.inherit(scope, old, begun, by=command.author, reason=_why_anew(command), now_ms=changes.now_ms)
             if same_contexts:
                 scope.presence, scope.producers = old.presence, old.producers
             else:
                 presence.remember(scope, old)
             scope.version = old.version
     return fresh
+
+
+def _why_anew(command: Command) -> str:
+    done = "the spec was edited" if command.kind == "apply" else "the tuner was reset"
+    return f"{done}: {command.reason}" if command.reason else done
 
 
 def _opened(tuner: Tuner, changes: Changes) -> Tuner:
@@ -241,7 +229,7 @@ def _new(spec: TunerSpec, command: Command, incarnation: int, changes: Changes, 
             reason=command.reason,
             applied_ms=changes.now_ms,
         )
-        return Tuner(state, {"": new_scope(state, Context())})
+        return Tuner(state, {"": new_scope(state, Context(), changes.now_ms)})
 
 
 @contextmanager

@@ -5,26 +5,20 @@ Where parameters, objective, algorithm or contexts differ, learning begins anew,
 measured: rewards of the same objective, of configurations that the new space has. An incumbent stays where it is legal.
 """
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from ...algorithms.base import Observation
-from ...core.values import Categorical, ParameterValue, ValueType
 from ...schemas.keys import values_hash
 from ...schemas.spec import TunerSpec
-from ...schemas.state import Incumbent, ScopeState
-from . import learners
+from ...schemas.state import Incumbent, Pins, Proposal, ScopeState
+from . import learners, rollout
 from .closing import context_of
+from .legal import Values, configuration, legal
 from .tuner import Tuner
-
-Values = Mapping[str, ParameterValue]
 
 _MOST_CARRIED = 1000
 """Observations that all scopes together take along, each its newest: learning one takes milliseconds, and the whole
 partition waits."""
-
-
-_ROUNDING = 1e-9
 
 
 def touches_learning(old: TunerSpec, new: TunerSpec) -> bool:
@@ -41,28 +35,6 @@ def keeps_contexts(old: TunerSpec, new: TunerSpec) -> bool:
     return old.context.features == new.context.features
 
 
-def configuration(values: Values, spec: TunerSpec) -> dict[str, ParameterValue] | None:
-    """A configuration of another spec under this one, ``None`` where it is not legal.
-
-    A parameter that the other has not takes its declared value: until now the app ran what it was written with.
-    """
-    found: dict[str, ParameterValue] = {}
-    for parameter in spec.values():
-        x = _legal(parameter, values.get(parameter.name, parameter.val))
-        if x is None:
-            return None
-        found[parameter.name] = x
-    return found
-
-
-def _legal(parameter: ValueType, x: ParameterValue) -> ParameterValue | None:
-    """A value as the parameter has it, ``None`` where it is not legal: learners keep numbers up to rounding."""
-    if isinstance(parameter, Categorical) or isinstance(x, str):
-        return x if parameter.contains(x) else None
-    nearest = parameter.snap(x)
-    return nearest if math.isclose(nearest, x, rel_tol=_ROUNDING, abs_tol=_ROUNDING) else None
-
-
 def incumbent(scope: ScopeState, old: TunerSpec, new: TunerSpec) -> Incumbent:
     """The incumbent of a scope under an edited spec: what was confirmed where it is legal, else the declared values."""
     before = scope.incumbent
@@ -77,6 +49,34 @@ def incumbent(scope: ScopeState, old: TunerSpec, new: TunerSpec) -> Incumbent:
         since_round=before.since_round if confirmed else 0,
         confirmed=confirmed,
     )
+
+
+def with_pins(incumbent: Incumbent, pinned: Values) -> Incumbent:
+    """An incumbent with the values that are pinned; of another one than before, no reward is known."""
+    values = incumbent.values | dict(pinned)
+    if values == incumbent.values:
+        return incumbent
+    return Incumbent(values=values, hash=values_hash(values), confirmed=True)
+
+
+def pins(pinned: Pins, new: TunerSpec) -> Pins:
+    """The pins that are legal under an edited spec."""
+    parameters = {parameter.name: parameter for parameter in new.values()}
+    found = {}
+    for name, pin in pinned.items():
+        x = legal(parameters[name], pin.value) if name in parameters else None
+        if x is not None:
+            found[name] = pin.model_copy(update={"value": x})
+    return found
+
+
+def proposal(scope: ScopeState, new: TunerSpec) -> Proposal | None:
+    """What an operator proposed and was not judged yet, where it can be under an edited spec."""
+    proposed = scope.proposal or (rollout.as_proposal(scope.rollout) if scope.rollout is not None else None)
+    values = configuration(proposed.values, new) if proposed is not None and new.rollout.enabled else None
+    if proposed is None or values is None:
+        return None
+    return proposed.model_copy(update={"values": values, "hash": values_hash(values)})
 
 
 def _ran_without(values: Values, old: TunerSpec, new: TunerSpec) -> bool:
@@ -138,7 +138,16 @@ def losses(tuner: Tuner, new: TunerSpec) -> list[str]:
         if scope.incumbent.confirmed and not incumbent(scope, old, new).confirmed:
             shown = ", ".join(f"{name}={value}" for name, value in scope.incumbent.values.items())
             found.append(f"the incumbent{_of(scope)} is not legal any more, the declared values run instead: {shown}")
-    return found + _of_learned(tuner, kept, new)
+        found += _gone(scope.pins, new, _of(scope))
+        waits = scope.proposal or (scope.rollout is not None and scope.rollout.proposed_ms is not None)
+        if waits and proposal(scope, new) is None:
+            found.append(f"the configuration that was proposed{_of(scope)} cannot be judged any more")
+    return found + _gone(tuner.state.pins, new, "") + _of_learned(tuner, kept, new)
+
+
+def _gone(pinned: Pins, new: TunerSpec, where: str) -> list[str]:
+    gone = sorted(pinned.keys() - pins(pinned, new).keys())
+    return [f"the value to which {name} is pinned{where} is not legal any more: it is tuned again" for name in gone]
 
 
 def _of(scope: ScopeState) -> str:

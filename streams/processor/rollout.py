@@ -4,7 +4,7 @@ Functions of a scope, its spec and the time; a stage is passed by measurements a
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Literal, NamedTuple
 
@@ -12,10 +12,14 @@ from ...core.values import ParameterValue
 from ...schemas.base import ms
 from ...schemas.keys import values_hash
 from ...schemas.spec import RolloutSpec, TunerSpec
-from ...schemas.state import OpenRequest, Rollout, ScopeState
+from ...schemas.state import OpenRequest, Proposal, Rollout, ScopeState
+from . import versions
 from .evidence import p_value, variance
 from .relative import BETTER_ALPHA, Relative, better, better_at_end, is_better
 from .request import measured_enough
+from .versions import LEARNER
+
+Values = Mapping[str, ParameterValue]
 
 FIRST_AFTER = 8
 """Exploring rounds before the first roll-out: before that a recommendation is a guess."""
@@ -50,7 +54,7 @@ class Verdict(NamedTuple):
     why: str = ""
 
 
-def wanted(spec: TunerSpec, scope: ScopeState, values: dict[str, ParameterValue]) -> bool:
+def wanted(spec: TunerSpec, scope: ScopeState, values: Values) -> bool:
     """Whether a recommendation is to be rolled out: it is another configuration, and was not rejected lately."""
     name = values_hash(values)
     rejected = scope.rejected.get(name)
@@ -58,11 +62,63 @@ def wanted(spec: TunerSpec, scope: ScopeState, values: dict[str, ParameterValue]
     return spec.rollout.enabled and name != scope.incumbent.hash and not lately
 
 
-def begin(scope: ScopeState, values: dict[str, ParameterValue], now_ms: int, *, by: str = "learner") -> Rollout:
-    """Begin a roll-out, in its first stage."""
+def begin(scope: ScopeState, values: Values, now_ms: int) -> None:
+    """Begin a roll-out of what the learner recommends, in its first stage."""
+    scope.rollout = _begun(scope, values, LEARNER, "", now_ms)
+
+
+def begin_proposed(scope: ScopeState, held: Values, now_ms: int) -> bool:
+    """Begin the roll-out of what an operator proposed; whether there is one. What is the incumbent already needs none.
+
+    Args:
+        scope: Without a roll-out under way.
+        held: Values that every candidate has.
+        now_ms: Partition time.
+    """
+    proposal, scope.proposal = scope.proposal, None
+    if proposal is None:
+        return False
+    values = {**proposal.values, **held}
+    if values_hash(values) == scope.incumbent.hash:
+        return False
+    scope.rollout = _begun(scope, values, proposal.by, proposal.reason, now_ms)
+    scope.rollout.proposed_ms = proposal.since_ms
+    return True
+
+
+def _begun(scope: ScopeState, values: Values, by: str, reason: str, now_ms: int) -> Rollout:
     scope.rollouts += 1
-    scope.rollout = Rollout(number=scope.rollouts, values=values, hash=values_hash(values), since_ms=now_ms, by=by)
-    return scope.rollout
+    return Rollout(
+        number=scope.rollouts,
+        values=dict(values),
+        hash=values_hash(values),
+        since_ms=now_ms,
+        by=by,
+        reason=reason,
+    )
+
+
+def as_proposal(rolling: Rollout) -> Proposal | None:
+    """What an operator proposed, of a roll-out under way; ``None`` where it is the learner's."""
+    if rolling.proposed_ms is None:
+        return None
+    return Proposal(
+        values=rolling.values, hash=rolling.hash, by=rolling.by, reason=rolling.reason, since_ms=rolling.proposed_ms
+    )
+
+
+def drop(scope: ScopeState) -> None:
+    """A roll-out cannot go on as it was. What an operator proposed waits to be begun anew; a learner recommends again."""
+    if scope.rollout is not None:
+        scope.proposal = scope.proposal or as_proposal(scope.rollout)
+    scope.rollout = None
+
+
+def promote(scope: ScopeState, rolling: Rollout, reward: float | None, gain: float | None, now_ms: int) -> None:
+    """A roll-out is through: its configuration is the incumbent from now on."""
+    reason = rolling.reason or f"rolled out by round {scope.round}"
+    versions.promote(scope, rolling.values, by=rolling.by, reason=reason, now_ms=now_ms, gain=gain, reward=reward)
+    scope.rollout = None
 
 
 def units_of(share: float, units: int) -> int:

@@ -3,7 +3,7 @@
 from ...schemas.base import ms
 from ...schemas.spec import TunerSpec
 from ...schemas.state import OpenRequest, ScopeState, TunerState
-from . import arms, beside, closing, lease, presence, turns
+from . import arms, beside, closing, holds, lease, presence, rollout, turns
 from .changes import Changes
 from .closing import End
 from .learners import Learners
@@ -13,7 +13,7 @@ from .request import judged_ms, refusals, ripe_ms, samples
 def open_next(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Changes) -> None:
     """Open the scope's next round, or park it where nobody is present."""
     presence.forget_absent(scope, changes.now_ms)
-    if tuner.paused or not scope.presence:
+    if not holds.measures(tuner) or not scope.presence:
         _leave_side_by_side(tuner, scope, learners, changes, "nobody is here any more")
         scope.unmeasured_since_ms = None
         changes.publish(scope)
@@ -90,5 +90,5 @@ def stop(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Chan
     """Close all that is open; a roll-out is dropped with it."""
     for request in list(scope.arms):
         closing.close(tuner, scope, request, learners, changes, end)
-    scope.rollout = None
+    rollout.drop(scope)
     scope.pieces, scope.units = [], {}

@@ -12,7 +12,7 @@ def standstill(spec: TunerSpec, scope: ScopeState, now_ms: int) -> str:
 
     Args:
         spec: The tuner's.
-        scope: The scope, of a tuner that is neither paused nor suspended.
+        scope: The scope, of a tuner that measures, and is not suspended.
         now_ms: Partition time.
     """
     since_ms = scope.unmeasured_since_ms

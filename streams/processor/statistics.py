@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ...schemas.base import ContextData
 from ...schemas.state import ScopeState
+from . import holds
 from .presence import present
 from .standstill import standstill
 from .tuner import Tuner
@@ -44,12 +45,12 @@ class TunerStatistics(NamedTuple):
 
     Attributes:
         suspended: Why it stands still; ``""`` where it does not.
-        paused: By an operator.
+        held: Kind of the hold that an operator put on it; ``""`` for none.
         contexts: Those with a configuration of their own.
     """
 
     suspended: str
-    paused: bool = False
+    held: str = ""
     contexts: tuple[ScopeStatistics, ...] = ()
 
 
@@ -82,13 +83,13 @@ def of_tuner(tuner: Tuner, now_ms: int) -> TunerStatistics:
     shown = [s for s in tuner.scopes.values() if s.scope or not spec.context.features]
     return TunerStatistics(
         suspended=state.suspended.reason if state.suspended is not None else "",
-        paused=state.paused,
+        held=state.hold.kind if state.hold is not None else "",
         contexts=tuple(_of_context(tuner, scope, now_ms) for scope in shown),
     )
 
 
 def _of_context(tuner: Tuner, scope: ScopeState, now_ms: int) -> ScopeStatistics:
-    stands = tuner.state.paused or tuner.state.suspended is not None
+    stands = not holds.measures(tuner.state) or tuner.state.suspended is not None
     return ScopeStatistics(
         id=scope.scope,
         data=scope.context,

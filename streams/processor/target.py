@@ -17,7 +17,9 @@ def judge(spec: TunerSpec, scope: ScopeState, rewards: Iterable[float | None]) -
         if scope.streak >= target.rounds and (target.resume or not scope.achieved):
             scope.achieved = not scope.achieved
             scope.streak = 0
-            scope.rollout, scope.observing = None, 0
+            scope.observing = 0
+            if scope.rollout is not None and scope.rollout.proposed_ms is None:
+                scope.rollout = None
             scope.explored = scope.promising = 0
 
 

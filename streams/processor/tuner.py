@@ -12,9 +12,10 @@ from ...schemas.events import ContextEvent, MetricEvent
 from ...schemas.keys import values_hash
 from ...schemas.spec import TunerSpec
 from ...schemas.state import Incumbent, Producer, ScopeState, Suspension, TunerState
-from . import beside, presence, quantities, request, reward, shared_parameters
+from . import beside, holds, presence, quantities, request, reward, shared_parameters, versions
 from . import round as rounds
 from .changes import Changes
+from .closing import End
 from .deduplication import count_context
 from .disposition import Disposed
 from .effects import Effects
@@ -139,7 +140,7 @@ class Tuner:
             if event.instance not in other.presence:
                 other.units.pop(event.instance, None)
             changes.scopes.add(other.scope)
-        scope = self._scope(context)
+        scope = self._scope(context, changes.now_ms)
         presence.check_room(scope, event, self.spec.max_instances, changes.now_ms)
         changes.scopes.add(scope.scope)
         beside.arrived(scope, event.instance, restarted=starts and presence.died(scope, event))
@@ -188,12 +189,12 @@ class Tuner:
             raise Disposed("dead_letter", "context_invalid", str(error)) from error
         return context
 
-    def _scope(self, context: Context) -> ScopeState:
+    def _scope(self, context: Context, now_ms: int) -> ScopeState:
         scope = self.scopes.get(context.id)
         if scope is None:
             if len(self.scopes) > self.spec.context.max_contexts:  # the scope of no context is there besides
                 raise Disposed("refused", "too_many_contexts", f"more than {self.spec.context.max_contexts} contexts")
-            scope = self.add(new_scope(self.state, context))
+            scope = self.add(new_scope(self.state, context, now_ms))
         return scope
 
     def add(self, scope: ScopeState) -> ScopeState:
@@ -208,14 +209,45 @@ class Tuner:
 
     def due_ms(self) -> int | None:
         """When time alone next changes the tuner."""
-        if self.state.suspended is not None or self.state.paused:
+        if self.state.suspended is not None:
             return None
-        return min((d for s in self.scopes.values() if (d := rounds.due_ms(self.spec, s)) is not None), default=None)
+        due = [rounds.due_ms(self.spec, scope) for scope in self.scopes.values()] if holds.measures(self.state) else []
+        return min((d for d in [*due, holds.due_ms(self.state)] if d is not None), default=None)
 
     def pass_time(self, changes: Changes) -> None:
-        """Close what has reached its deadline, and renew leases."""
+        """End a hold and close what has reached its deadline, and renew leases."""
+        if holds.is_over(self.state, changes.now_ms):
+            self.state.hold = None
+            self.obey("its hold is over", changes)
         for scope in self.scopes.values():
             rounds.pass_time(self.state, scope, self.learners, changes)
+
+    # -- an operator's word
+
+    def obey(self, why: str, changes: Changes) -> None:
+        """End what hold and mode do not let go on, and begin what they do; ``why`` is what is said of rounds that end.
+
+        A suspended tuner's learner is not touched: what is open then waits until it is resumed.
+        """
+        changes.own = True
+        for scope in self.scopes.values():
+            self.obey_in(scope, why, changes)
+
+    def obey_in(self, scope: ScopeState, why: str, changes: Changes, *, anew: bool = False) -> None:
+        """The same in one scope; ``anew``: what is open is of another incumbent or other pins, and ends, too."""
+        if self.state.suspended is not None:
+            changes.publish(scope)
+            return
+        if anew or any(not holds.goes_on(self.state, arm.kind) for arm in scope.arms):
+            rounds.stop(self.state, scope, self.learners, changes, End("skipped", why))
+        if not holds.explores(self.state):
+            scope.rollout = None
+        if not holds.measures(self.state):
+            scope.unmeasured_why = ""
+        if scope.arms:
+            changes.publish(scope)
+        else:
+            rounds.open_next(self.state, scope, self.learners, changes)
 
     # -- a fault of its own
 
@@ -227,14 +259,19 @@ class Tuner:
             changes.publish(scope)
 
 
-def new_scope(tuner: TunerState, context: Context) -> ScopeState:
-    """A scope that runs the declared values."""
+def new_scope(tuner: TunerState, context: Context, now_ms: int) -> ScopeState:
+    """A scope that runs the declared values, and what is pinned."""
     declared = tuner.spec.declared()
-    return ScopeState(
+    scope = ScopeState(
         v=1,
         tuner=tuner.tuner,
         scope=context.id,
         incarnation=tuner.incarnation,
         context=context.data,
         incumbent=Incumbent(values=declared, hash=values_hash(declared)),
+        versions=versions.first(declared, by=tuner.author, reason=tuner.reason, now_ms=now_ms),
     )
+    for name, pin in tuner.pins.items():
+        values = scope.incumbent.values | {name: pin.value}
+        versions.promote(scope, values, by=pin.by, reason=pin.reason, now_ms=now_ms)
+    return scope

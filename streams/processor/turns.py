@@ -9,8 +9,8 @@ from statistics import fmean
 from ...schemas.base import ms
 from ...schemas.configs import ArmKind
 from ...schemas.keys import request_id, values_hash
-from ...schemas.state import Incumbent, OpenRequest, Rollout, ScopeState, TunerState
-from . import closing, rollout, shared_parameters, target
+from ...schemas.state import OpenRequest, Rollout, ScopeState, TunerState
+from . import closing, holds, rollout, shared_parameters, target
 from .arms import BASELINE, CANDIDATE, explore_arm
 from .changes import Changes
 from .closing import End, context_of
@@ -27,13 +27,13 @@ def open_round(tuner: TunerState, scope: ScopeState, learners: Learners, changes
     """Open the scope's next round, of one request."""
     learner = learners.of(scope.scope)
     algorithm = tuner.spec.algorithm.name
-    held = shared_parameters.held(tuner, scope, changes.now_ms)
+    held = shared_parameters.held(tuner, scope, changes.now_ms) | holds.pinned(tuner, scope)
     if scope.schedule == "beside":
         scope.observing = 0
     if scope.rollout is not None and not held.items() <= scope.rollout.values.items():
-        scope.rollout = None  # an instance has come that cannot run it
+        rollout.drop(scope)  # an instance has come that cannot run it
     _consider_rollout(tuner, scope, held, learners, changes)
-    kind = _kind(scope)
+    kind = _kind(scope) if holds.explores(tuner) else "baseline"
     scope.round += 1
     name = _NAMES[kind]
     identity = request_id(tuner.tuner, tuner.incarnation, scope.scope, scope.round, name)
@@ -62,10 +62,12 @@ def open_round(tuner: TunerState, scope: ScopeState, learners: Learners, changes
 
 def _kind(scope: ScopeState) -> ArmKind:
     """What the next round plays."""
-    if scope.achieved or (scope.last_reward is None and scope.outcomes):
+    rolling = scope.rollout
+    proposed = rolling is not None and rolling.proposed_ms is not None
+    if not proposed and (scope.achieved or (scope.last_reward is None and scope.outcomes)):
         return "baseline"  # what was tried first came to nothing: what runs anyway tells what a reward is
-    if scope.rollout is not None:
-        played = len(scope.rollout.candidate_rewards) + len(scope.rollout.incumbent_rewards)
+    if rolling is not None:
+        played = len(rolling.candidate_rewards) + len(rolling.incumbent_rewards)
         return _ABBA[played % len(_ABBA)]
     return "baseline" if scope.observing else "explore"
 
@@ -79,7 +81,11 @@ def _consider_rollout(
 ) -> None:
     """Begin a roll-out where one is due; where the incumbent is recommended already, it is measured all the same."""
     spec = tuner.spec
-    idle = not scope.achieved and scope.rollout is None and not scope.observing and scope.last_reward is not None
+    if not holds.explores(tuner) or scope.rollout is not None:
+        return
+    if rollout.begin_proposed(scope, held, changes.now_ms):
+        return
+    idle = not scope.achieved and not scope.observing and scope.last_reward is not None
     due = scope.explored >= max(spec.rollout.every - spec.rollout.turns, 1) or target.is_promising(spec, scope)
     if not (spec.rollout.enabled and idle and due):
         return
@@ -125,11 +131,11 @@ def close(
     """Close a request, and judge by it what is to be judged: the roll-out, the target."""
     promoted = False
     if end.outcome in {"measured", "failed"} or end.refused:
-        promoted = _judge(tuner, scope, request, end)
+        promoted = _judge(tuner, scope, request, end, changes.now_ms)
     closing.close(tuner, scope, request, learners, changes, end, promoted=promoted)
 
 
-def _judge(tuner: TunerState, scope: ScopeState, request: OpenRequest, end: End) -> bool:
+def _judge(tuner: TunerState, scope: ScopeState, request: OpenRequest, end: End, now_ms: int) -> bool:
     """Take in the end of a round; whether the roll-out's configuration is the incumbent from now on.
 
     A configuration that ran and fell silent, or that was refused, is rejected, whatever reward stands in for it. Of the
@@ -152,10 +158,10 @@ def _judge(tuner: TunerState, scope: ScopeState, request: OpenRequest, end: End)
         rollout.reject(scope, rolling)
     elif rolling is not None and end.reward is not None:
         rolling.candidate_rewards.append(end.reward)
-    return scope.rollout is not None and _decide(tuner, scope, scope.rollout)
+    return scope.rollout is not None and _decide(tuner, scope, scope.rollout, now_ms)
 
 
-def _decide(tuner: TunerState, scope: ScopeState, rolling: Rollout) -> bool:
+def _decide(tuner: TunerState, scope: ScopeState, rolling: Rollout, now_ms: int) -> bool:
     verdict = rollout.judge_turns(tuner.spec.rollout, rolling)
     if verdict.step == "stay":
         return False
@@ -163,13 +169,8 @@ def _decide(tuner: TunerState, scope: ScopeState, rolling: Rollout) -> bool:
     if verdict.step == "reject":
         rollout.reject(scope, rolling)
         return False
-    scope.incumbent = Incumbent(
-        values=rolling.values,
-        hash=rolling.hash,
-        reward=fmean(rolling.candidate_rewards),
-        since_round=scope.round,
-        confirmed=True,
-    )
-    scope.rollout, scope.streak = None, 0
+    gain = fmean(rolling.candidate_rewards) - fmean(rolling.incumbent_rewards)
+    rollout.promote(scope, rolling, fmean(rolling.candidate_rewards), gain, now_ms)
+    scope.streak = 0
     target.judge(tuner.spec, scope, list(rolling.candidate_rewards))
     return True

@@ -123,8 +123,8 @@ def _waiting(name: str, tuner: TunerStatistics) -> list[dict[str, str]]:
     """What a tuner's contexts wait for; one that is measuring what its instances report is at work, and not listed."""
     if tuner.suspended:
         return []
-    if tuner.paused:
-        return [{"tuner": name, "context": "", "why": "it is paused: oppertune tuner resume"}]
+    if tuner.held in {"paused", "killed"}:
+        return [{"tuner": name, "context": "", "why": f"it is {tuner.held}: oppertune tuner resume"}]
     if not tuner.contexts:
         return [{"tuner": name, "context": "", "why": "no instance has said that it is here"}]
     return [

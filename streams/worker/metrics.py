@@ -21,7 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from ... import __version__
-from ...schemas.state import DISPOSITIONS
+from ...schemas.state import DISPOSITIONS, HOLD_KINDS
 from ..processor.learner_time import spent
 from ..processor.statistics import ScopeStatistics
 from .health import WORDS, context_name, health
@@ -93,7 +93,9 @@ METRICS: dict[str, Metric] = {
     ),
     "oppertune_tuners": Metric("gauge", _P, "tuners on the partition"),
     "oppertune_tuner_suspended": Metric("gauge", _T, "1 where it stands still, because something in it raised"),
-    "oppertune_tuner_paused": Metric("gauge", _T, "1 where an operator paused it"),
+    "oppertune_tuner_held": Metric(
+        "gauge", ("tuner", "kind"), f"1 where an operator holds it so: {', '.join(HOLD_KINDS)}"
+    ),
     "oppertune_rounds_total": Metric("counter", ("tuner", "outcome"), f"rounds closed: {', '.join(OUTCOMES)}"),
     "oppertune_instances_present": Metric("gauge", _C, "instances that are there"),
     "oppertune_standstill": Metric(
@@ -212,7 +214,8 @@ def _of_tuners(families: dict[str, Family], partitions: list[PartitionStatus]) -
     contexts = 0
     for name, tuner, rounds in tuners[:MAX_TUNERS]:
         families["oppertune_tuner_suspended"].add_metric((name,), bool(tuner.suspended))
-        families["oppertune_tuner_paused"].add_metric((name,), tuner.paused)
+        for kind in HOLD_KINDS:
+            families["oppertune_tuner_held"].add_metric((name, kind), tuner.held == kind)
         for outcome in OUTCOMES:
             families["oppertune_rounds_total"].add_metric((name, outcome), rounds.get((name, outcome), 0))
         named = list(_named(tuner.contexts).items())[: MAX_CONTEXTS - contexts]

@@ -390,7 +390,7 @@ class TestOnAnyTerminal:
         values = {"mode": "fast", "pool": 20, "ratio": 0.123456789}
         view.scopes[0].incumbent = Incumbent(values=values, hash="0", reward=0.75, since_round=2, confirmed=True)
         shown = self.printed(show(view, {}, NOW_MS), 100)
-        assert "incumbent: mode=fast, pool=20, ratio=0.123457 (reward 0.75, confirmed in round 2)" in shown
+        assert "incumbent: mode=fast, pool=20, ratio=0.123457 (reward 0.75, since round 2)" in shown
 
     @pytest.mark.parametrize("width", [50, 80])
     def test_a_list_fits_the_width_with_its_numbers(self, width):

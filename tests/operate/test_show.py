@@ -55,16 +55,16 @@ def test_a_target_is_approached_achieved_nearly_lost_lost_and_achieved_again():
     assert "target achieved" not in waits(world)
 
 
-def test_a_confirmation_under_way_shows_what_is_judged_and_how_it_stands():
+def test_a_roll_out_by_turns_shows_what_is_judged_and_how_it_stands():
     world = running(TARGETED)
     world.play(5, better_fast)
-    assert "judging mode=fast against it: 0.9 to - so far, 3 rounds left" in shown(world)
+    assert "roll-out 1 by learner: mode=fast, in turn with the incumbent: 0.9 to - after 1 round" in shown(world)
     [scope] = show_data(view(world), {}, world.now_ms).scopes
-    assert scope.confirming is not None
-    assert (scope.confirming.left, scope.confirming.candidate_rewards) == (3, [0.9])
+    assert scope.rollout is not None
+    assert (scope.rollout.stage, scope.rollout.candidate_rewards) == (None, [0.9])
     world.play(3, better_fast)
-    assert "judging" not in shown(world)
-    assert "mode=fast (reward 0.9, confirmed in round 8)" in shown(world)
+    assert "roll-out" not in shown(world)
+    assert "mode=fast (reward 0.9, since round 8)" in shown(world)
 
 
 def test_parameters_that_apps_and_spec_do_not_share_are_named_as_long_as_that_lasts():

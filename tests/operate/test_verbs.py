@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from typing import Any, get_args
 
 import pytest
@@ -18,6 +19,22 @@ from oppertune.streams.operate.steering.send import new_command
 from oppertune.streams.operate.steering.verbs import VERBS, Verb
 from oppertune.streams.processor import commands as processor_commands
 from world import World, running, spec
+
+FIRST: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "resume": [("pause", {})],
+    "rollback": [("set", {"values": {"pool": 20}, "now": True})],
+}
+"""What must have been, by verb, so that it makes sense."""
+
+WITH: dict[str, dict[str, Any]] = {
+    "apply": {"spec": spec(heartbeat_s=5)},
+    "pin": {"values": {"pool": 20}},
+    "unpin": {"parameters": ["pool"]},
+    "set": {"values": {"pool": 20}},
+}
+"""What a verb's command must have besides."""
+
+JUDGED = spec(rollout={"enabled": True})
 
 each_verb = pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
 
@@ -44,16 +61,22 @@ def test_each_verb_is_a_command_with_its_help_its_example_and_a_schema_of_its_ou
 
 @each_verb
 def test_each_verb_awaits_what_the_fold_makes_of_its_command_and_not_less(verb: Verb):
-    world = running(spec())
-    if verb.word == "resume":
-        world.command("pause")
-        world.fold()
+    world = running(JUDGED)
+    for kind, more in FIRST.get(verb.word, ()):
+        world.command(kind, **more)
+    world.fold()
     before = world.tuner()
-    command = new_command(verb, "checkout", author="ada", spec=spec(heartbeat_s=5) if verb.word == "apply" else None)
+    command = new_command(verb, "checkout", author="ada", **WITH.get(verb.word, {}))
     assert not verb.is_seen(command, before)
     world.send("commands", json.loads(command.to_bytes()), key=b"checkout")
     world.fold()
     assert verb.is_seen(command, tuner_or_none(world))
+
+
+def given(verb: Verb) -> list[str]:
+    """What stands behind the word, as the example of its help has it, but for the reason."""
+    words = shlex.split(verb.example)
+    return words[: words.index("--reason")]
 
 
 def tuner_or_none(world: World):
@@ -63,7 +86,7 @@ def tuner_or_none(world: World):
 @pytest.fixture
 def alone(monkeypatch):
     """The commands of a tuner without Kafka: what is sent, and to which state."""
-    world = running(spec())
+    world = running(JUDGED)
     sent: list[Command] = []
 
     def send(_, command: Command, *, timeout_s: float):
@@ -85,28 +108,30 @@ def alone(monkeypatch):
 def test_each_verb_sends_its_command_and_says_its_sentence_or_that_there_is_nothing_to_do(
     verb: Verb, alone, call, tmp_path
 ):
-    target = "checkout"
+    target = [word for word in given(verb) if word != "--yes"]
     if verb.word == "apply":
         path = tmp_path / "spec.json"
-        path.write_text(json.dumps(spec(heartbeat_s=5)))
-        target = str(path)
+        path.write_text(json.dumps(spec(heartbeat_s=5, rollout={"enabled": True})))
+        target = [str(path)]
     if verb.word == "resume":
         assert call("tuner", "pause", "checkout").code == ExitCode.OK
-        alone.clear()
+    if verb.word == "rollback":
+        assert call("tuner", "set", "checkout", "pool=20", "--now").code == ExitCode.OK
+    alone.clear()
     if verb.asks_first:
-        unsure = call("tuner", verb.word, target)
+        unsure = call("tuner", verb.word, *target)
         assert (unsure.code, alone) == (ExitCode.USAGE, []), "nobody is there to be asked"
         assert "--yes" in unsure.err
     sure = ["--yes"] if verb.asks_first else []
-    done = call("tuner", verb.word, target, *sure, "--author", "ada", "--reason", "why not")
+    done = call("tuner", verb.word, *target, *sure, "--author", "ada", "--reason", "why not")
     assert (done.code, done.out) == (ExitCode.OK, verb.said.format(name="checkout") + "\n"), done.err
     assert [(one.kind, one.tuner, one.author, one.reason) for one in alone] == [
         (verb.word, "checkout", "ada", "why not")
     ]
     if verb.not_needed:
-        again = call("tuner", verb.word, target)
+        again = call("tuner", verb.word, *target)
         assert (again.code, again.out) == (ExitCode.OK, verb.not_needed.format(name="checkout") + "\n")
-        told = json.loads(call("tuner", verb.word, target, "--json").out)
+        told = json.loads(call("tuner", verb.word, *target, "--json").out)
         assert told == {"tuner": "checkout", "done": "nothing", "incarnation": told["incarnation"], "losses": None}
         assert told["incarnation"] is not None
         assert len(alone) == (1 if verb.word != "apply" else 3), "of a spec, the worker decides"

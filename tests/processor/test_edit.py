@@ -222,7 +222,7 @@ def test_a_pause_outlives_an_edit_and_a_reset(how):
     else:
         world.apply(BASE | ({"description": "x"} if how == "in place" else {"algorithm": {"name": "bluefin"}}))
     world.fold()
-    assert world.tuner().paused
+    assert world.tuner().hold is not None
     assert world.config().arms == []
     world.command("resume")
     world.fold()
@@ -298,7 +298,7 @@ def test_whatever_the_edits_what_is_sound_stays_and_what_is_lost_was_announced(e
         gone = [c for c in carried if c not in there]
         assert not gone or any("forgotten" in sentence for sentence in lost), f"{name}: {len(gone)} of {len(seen)}"
         assert not (there and not same_rewards), "rewards of another objective were learned"
-        assert world.tuner().paused == paused
+        assert (world.tuner().hold is not None) == paused
         if not paused:
             world.play(rounds, gain)
     assert world.replayed().state == world.state

@@ -48,6 +48,15 @@ def model_of(topic: str, key: str) -> type[Record]:
     return PartitionOffsets if key == OFFSETS_KEY else ScopeState if "/" in key else TunerState
 
 
+def in_it(wrote: object, said: object) -> bool:
+    """Whether all that was written is said again; fields may have come since."""
+    if isinstance(wrote, dict) and isinstance(said, dict):
+        return all(name in said and in_it(value, said[name]) for name, value in wrote.items())
+    if isinstance(wrote, list) and isinstance(said, list):
+        return len(wrote) == len(said) and all(map(in_it, wrote, said))
+    return wrote == said
+
+
 @pytest.fixture(params=RUNS, ids=NAMES)
 def lines(request: pytest.FixtureRequest) -> Lines:
     return read(request.param)
@@ -78,11 +87,16 @@ def test_every_record_of_every_topic_is_read_and_says_the_same(lines: Lines) -> 
             record = model_of(topic, key).from_bytes(value)
             said = orjson.loads(record.to_bytes())
             wrote = orjson.loads(value)
+            if topic == "state" and (paused := wrote.pop("paused", None)) is not None:  # up to 0.1.0 a mark
+                assert isinstance(record, TunerState)
+                assert paused == (record.hold is not None and record.hold.kind == "paused")
+            if isinstance(record, ScopeState):  # up to 0.1.0 no incumbents were remembered but the one that stands
+                assert [v.hash for v in record.versions] == [record.incumbent.hash]
             if "open" in wrote and topic == "state":  # before 0.1.0 there was one open request at most
                 wrote["arms"] = [wrote.pop("open")]
             if topic == "state":
                 _as_it_is_now(wrote)
-            assert wrote.items() <= said.items(), f"{topic} {key}"
+            assert in_it(wrote, said), f"{topic} {key}"
         seen.add(topic)
     assert seen == {*MODELS, "state", "dead-letters"}
 
@@ -105,8 +119,10 @@ def test_tuning_goes_on_from_the_state_that_was_stored(lines: Lines, share: floa
     for topic, log in world.logs.items():  # what was applied is not read again
         log.extend([world.nothing(topic)] * offsets.sources[topic].next)
     for name in ("numbers", "categories"):
+        world.command("pause", name)
         world.command("resume", name)
     world.fold()
+    world.rounds.clear()
     for instance, traffic in TRAFFIC.items():
         world.here(instance, tuner="numbers", context={"traffic": traffic}, boot="new")
         world.here(instance, tuner="categories", boot="new")

@@ -7,7 +7,7 @@ import uuid
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
-STATUSES = {"tuning", "parked", "paused", "achieved", "suspended"}
+STATUSES = {"tuning", "parked", "paused", "achieved", "suspended", "observing", "frozen", "killed"}
 KINDS = {"explore", "confirm", "baseline"}
 
 

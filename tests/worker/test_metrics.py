@@ -105,13 +105,14 @@ def test_lost_records_are_counted() -> None:
 def test_a_tuner_shows_its_instances_rewards_target_and_condition() -> None:
     one = context("x", data={"traffic": "low"}, instances=3, incumbent_reward=0.5, last_reward=0.7, achieved=True)
     other = context("y", data={"traffic": "high"}, instances=0)
-    found = scrape(tuners(a=TunerStatistics("it raised", contexts=(one, other)), b=TunerStatistics("", paused=True)))
+    found = scrape(tuners(a=TunerStatistics("it raised", contexts=(one, other)), b=TunerStatistics("", held="frozen")))
     assert found["oppertune_instances_present"] == {("traffic=low", "a"): 3, ("traffic=high", "a"): 0}
     assert found["oppertune_incumbent_reward"] == {("traffic=low", "a"): 0.5}
     assert found["oppertune_last_reward"] == {("traffic=low", "a"): 0.7}
     assert found["oppertune_target_achieved"] == {("traffic=low", "a"): 1}
     assert found["oppertune_tuner_suspended"] == {("a",): 1, ("b",): 0}
-    assert found["oppertune_tuner_paused"] == {("a",): 0, ("b",): 1}
+    kinds = ("paused", "observe", "frozen", "killed")
+    assert found["oppertune_tuner_held"] == {(k, t): int((k, t) == ("frozen", "b")) for k in kinds for t in "ab"}
     assert found["oppertune_tuners"] == {("0",): 2}
 
 

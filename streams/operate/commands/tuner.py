@@ -20,7 +20,7 @@ from ..reporting.tuner_text import best, list_table, show
 from ..specs.short_forms import FORMS
 from ..text import shell_lines
 from .connection import connected
-from .options import AsJson, Name
+from .options import AsJson, Context, Name
 from .verbs import add_verbs
 
 tuner = typer.Typer(no_args_is_help=True, help="Say what is tuned, see how it goes, and steer it.")
@@ -115,9 +115,7 @@ def tuner_best(
     name: Name,
     *,
     settings: BrokerSettings,
-    context: Annotated[
-        list[str] | None, typer.Option("--context", metavar="FIELD=VALUE", help="only of contexts with this field")
-    ] = None,
+    context: Context = None,
     how: Annotated[
         Format, typer.Option("--format", help="env: NAME=VALUE lines of one context, for a shell")
     ] = Format.TABLE,

@@ -1,5 +1,6 @@
 """A command of ``oppertune tuner`` for each verb of the table in ``steering/verbs.py``."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -8,16 +9,23 @@ import typer
 
 from ....core.errors import CommandFailed
 from ....schemas.events import Command
+from ....schemas.spec import TunerSpec
 from ....schemas.state import TunerState
 from ...broker import BrokerSettings, require_broker
 from ..console import err, line, report
 from ..exit_codes import ExitCode
 from ..outputs import Done
+from ..reading.contexts import the_one
+from ..reading.dead_letters import parse_duration
 from ..reading.tuners import must_exist, read_tuners
 from ..steering.send import new_command, send
-from ..steering.verbs import VERBS, Verb
+from ..steering.values import parse_values
+from ..steering.verbs import VERBS, Shape, Verb
+from ..times import moment
 from .connection import connected
-from .options import AsJson, Author, Name, Reason, Timeout
+from .options import AsJson, Author, Context, For, GivenValues, Name, Reason, Timeout, Until
+
+_VERSION = "its number in history; default: the one before"
 
 
 def add_verbs(tuner: typer.Typer) -> None:
@@ -80,7 +88,18 @@ def _ask_before_losing(name: str, lost: list[str]) -> None:
 
 def _steering(verb: Verb) -> Callable[..., None]:
     """The command of a verb for a tuner that is there."""
+    shapes: dict[Shape, Callable[[Verb], Callable[..., None]]] = {
+        "hold": _holding,
+        "rollback": _rolling_back,
+        "pin": _pinning,
+        "unpin": _unpinning,
+        "set": _setting,
+        "tuner": _of_the_tuner,
+    }
+    return connected(shapes[verb.shape](verb))
 
+
+def _of_the_tuner(verb: Verb) -> Callable[..., None]:
     def steer(
         name: Name,
         *,
@@ -106,7 +125,127 @@ def _steering(verb: Verb) -> Callable[..., None]:
         command = new_command(verb, name, author=author, reason=reason)
         _steer(settings, verb, command, sure=yes, timeout_s=timeout, as_json=as_json)
 
-    return connected(steer_if_sure if verb.asks_first else steer)
+    return steer_if_sure if verb.asks_first else steer
+
+
+def _holding(verb: Verb) -> Callable[..., None]:
+    def hold(
+        name: Name,
+        *,
+        settings: BrokerSettings,
+        for_: For = "",
+        until: Until = "",
+        timeout: Timeout = 15.0,
+        author: Author = "",
+        reason: Reason = "",
+        as_json: AsJson = False,
+    ) -> None:
+        command = new_command(verb, name, author=author, reason=reason, until_ms=_end(for_, until))
+        _steer(settings, verb, command, sure=True, timeout_s=timeout, as_json=as_json)
+
+    return hold
+
+
+def _end(length: str, until: str) -> int | None:
+    """When a hold ends, in milliseconds since 1970; ``None`` where that is not said."""
+    if length and until:
+        raise CommandFailed("--for and --until both say when it ends: give one", ExitCode.USAGE)
+    if length:
+        return time.time_ns() // 1_000_000 + round(parse_duration(length).total_seconds() * 1000)
+    return moment(until) if until else None
+
+
+def _rolling_back(verb: Verb) -> Callable[..., None]:
+    def roll_back(
+        name: Name,
+        version: Annotated[int | None, typer.Argument(help=_VERSION, min=1)] = None,
+        *,
+        settings: BrokerSettings,
+        context: Context = None,
+        timeout: Timeout = 15.0,
+        author: Author = "",
+        reason: Reason = "",
+        as_json: AsJson = False,
+    ) -> None:
+        view = must_exist(name, read_tuners(settings, name).get(name))
+        scope = the_one(view, context or ()).scope
+        command = new_command(verb, name, author=author, reason=reason, scope=scope, version=version)
+        _report(verb, name, _send(settings, command, timeout_s=timeout), as_json=as_json)
+
+    return roll_back
+
+
+def _pinning(verb: Verb) -> Callable[..., None]:
+    def pin(
+        name: Name,
+        values: GivenValues,
+        *,
+        settings: BrokerSettings,
+        context: Context = None,
+        timeout: Timeout = 15.0,
+        author: Author = "",
+        reason: Reason = "",
+        as_json: AsJson = False,
+    ) -> None:
+        spec, scope = _meant(settings, name, context)
+        command = new_command(verb, name, author=author, reason=reason, scope=scope, values=parse_values(spec, values))
+        _report(verb, name, _send(settings, command, timeout_s=timeout), as_json=as_json)
+
+    return pin
+
+
+def _unpinning(verb: Verb) -> Callable[..., None]:
+    def unpin(
+        name: Name,
+        parameters: Annotated[list[str], typer.Argument(metavar="PARAM...", help="names of parameters")],
+        *,
+        settings: BrokerSettings,
+        context: Context = None,
+        timeout: Timeout = 15.0,
+        author: Author = "",
+        reason: Reason = "",
+        as_json: AsJson = False,
+    ) -> None:
+        _, scope = _meant(settings, name, context)
+        command = new_command(verb, name, author=author, reason=reason, scope=scope, parameters=parameters)
+        _report(verb, name, _send(settings, command, timeout_s=timeout), as_json=as_json)
+
+    return unpin
+
+
+def _setting(verb: Verb) -> Callable[..., None]:
+    def set_(
+        name: Name,
+        values: GivenValues,
+        *,
+        settings: BrokerSettings,
+        now: Annotated[bool, typer.Option("--now", help="the incumbent at once, without being judged")] = False,
+        context: Context = None,
+        timeout: Timeout = 15.0,
+        author: Author = "",
+        reason: Reason = "",
+        as_json: AsJson = False,
+    ) -> None:
+        spec, scope = _meant(settings, name, context)
+        command = new_command(
+            verb, name, author=author, reason=reason, scope=scope, values=parse_values(spec, values), now=now
+        )
+        _report(verb, name, _send(settings, command, timeout_s=timeout), as_json=as_json)
+
+    return set_
+
+
+def _meant(settings: BrokerSettings, name: str, context: list[str] | None) -> tuple[TunerSpec, str | None]:
+    """The spec of a tuner that is there, and the id of the context that is named; ``None``: all contexts.
+
+    Raises:
+        CommandFailed: There is no such tuner or context, or there are several; or its state cannot be read.
+    """
+    view = must_exist(name, read_tuners(settings, name).get(name))
+    scope = the_one(view, context).scope if context else None
+    if view.state is None:
+        raise CommandFailed(f"the state of tuner {name} cannot be read: {view.unreadable}", ExitCode.FAILED)
+    return view.state.spec, scope
 
 
 def _steer(
@@ -115,7 +254,7 @@ def _steer(
     """Carry a verb out, if its tuner is there, there is anything to do, and a person is sure."""
     name = command.tuner
     state = must_exist(name, read_tuners(settings, name).get(name)).state
-    if state is not None and not verb.is_needed(state):
+    if state is not None and not verb.is_needed(command, state):
         _report_nothing(verb, state, as_json=as_json)
         return
     if not sure:

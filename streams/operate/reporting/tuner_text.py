@@ -114,7 +114,7 @@ def _scope(
     """A context's lines: narrow enough for any terminal."""
     spec, incumbent = state.spec, scope.incumbent
     known = "" if incumbent.reward is None else f"reward {_number(incumbent.reward)}, "
-    origin = f"confirmed in round {incumbent.since_round}" if incumbent.confirmed else "declared"
+    origin = f"since round {incumbent.since_round}" if incumbent.confirmed else "declared"
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in scope.outcomes.items())
     trying = ", ".join(dict.fromkeys(request.kind for request in scope.arms)) or "none is open"
     lines = [
@@ -188,7 +188,7 @@ def best(spec: TunerSpec, found: BestList) -> RenderableType:
     tables: list[RenderableType] = []
     for one in found.incumbents:
         context = ", ".join(f"{k}={v}" for k, v in one.context.items()) if one.context else "no context"
-        origin = f"confirmed in round {one.since_round}" if one.confirmed else "declared, nothing better confirmed yet"
+        origin = f"since round {one.since_round}" if one.confirmed else "declared, nothing better found yet"
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for heading in ("parameter", "best", "declared"):
             table.add_column(heading, justify="left" if heading == "parameter" else "right")

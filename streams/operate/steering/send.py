@@ -2,7 +2,6 @@
 
 import getpass
 import uuid
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -26,9 +25,7 @@ _DELIVERY_S = 30.0
 """As long as a producer of ours goes on trying (``message.timeout.ms``)."""
 
 
-def new_command(
-    verb: Verb, name: str, *, author: str = "", reason: str = "", spec: Mapping[str, object] | None = None
-) -> Command:
+def new_command(verb: Verb, name: str, *, author: str = "", reason: str = "", **more: object) -> Command:
     """A command for a tuner.
 
     Args:
@@ -36,14 +33,14 @@ def new_command(
         name: The tuner's.
         author: Who asks; default: who is logged in.
         reason: Why.
-        spec: For ``apply``, as written.
+        more: What the verb needs besides, as :class:`~oppertune.schemas.events.Command` has it.
 
     Raises:
         CommandFailed: An argument is none that a record could hold.
     """
     fields = {"v": 1, "id": str(uuid.uuid4()), "kind": verb.word, "tuner": name, "author": author or _me()}
     try:
-        return Command.model_validate(fields | {"reason": reason, "spec": spec})
+        return Command.model_validate(fields | {"reason": reason} | more)
     except ValidationError as error:
         raise CommandFailed(f"no such command can be sent: {explain(error)}", ExitCode.USAGE) from error
 

@@ -5,10 +5,14 @@ A new verb is a row here, a function there, and its word in the schema of comman
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from ....schemas.events import Command
-from ....schemas.state import TunerState
+from ....schemas.state import HoldKind, TunerState
+from ...processor.holds import stands
+
+Shape = Literal["tuner", "hold", "rollback", "pin", "unpin", "set"]
+"""What a verb takes on the command line besides what all take; a command of each is in ``commands/verbs.py``."""
 
 Seen = Callable[[Command, TunerState | None], bool]
 """Whether a tuner's newest record, ``None`` where it was deleted, shows that a command was carried out."""
@@ -22,8 +26,12 @@ def _is_gone(_: Command, state: TunerState | None) -> bool:
     return state is None
 
 
-def _is_any(_: TunerState) -> bool:
+def _is_any(_: Command, __: TunerState) -> bool:
     return True
+
+
+def _is_not(kind: HoldKind) -> Callable[[Command, TunerState], bool]:
+    return lambda command, state: not stands(state.hold, kind, command.until_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +45,7 @@ class Verb:
         done: The word for it in JSON, once it is done.
         said: The sentence for people then; ``{name}`` is the tuner's.
         is_seen: What is awaited.
+        shape: What it takes.
         is_needed: Whether there is anything to do for a tuner as it stands; else no command is sent. (Whether a spec
             changes anything, only the worker can tell.)
         not_needed: The sentence for people then.
@@ -48,8 +57,9 @@ class Verb:
     example: str
     done: str
     said: str
+    shape: Shape = "tuner"
     is_seen: Seen = _is_taken_up
-    is_needed: Callable[[TunerState], bool] = _is_any
+    is_needed: Callable[[Command, TunerState], bool] = _is_any
     not_needed: str = ""
     asks_first: bool = False
 
@@ -83,17 +93,89 @@ VERBS: Final = {
             example="checkout --reason 'load test until noon'",
             done="paused",
             said="tuner {name} is paused: the fleet runs the incumbent; go on with: oppertune tuner resume {name}",
-            is_needed=lambda state: not state.paused,
+            shape="hold",
+            is_needed=_is_not("paused"),
             not_needed="tuner {name} is paused already",
         ),
         Verb(
+            word="freeze",
+            help="Hold the incumbent: the fleet runs it, and it is measured, but nothing is tried until the tuner is"
+            " resumed. What is being tried is withdrawn at once.",
+            example="checkout --reason 'errors since noon'",
+            done="frozen",
+            said="tuner {name} is frozen: the fleet runs the incumbent; go on with: oppertune tuner resume {name}",
+            shape="hold",
+            is_needed=_is_not("frozen"),
+            not_needed="tuner {name} is frozen already",
+        ),
+        Verb(
+            word="observe",
+            help="Watch without a hand on anything: as freeze does, but as the usual condition of a tuner that nobody"
+            " distrusts. A rollback ends in it.",
+            example="checkout --until 2100-01-31T08:00Z --reason 'holidays'",
+            done="observing",
+            said="tuner {name} only observes: the fleet runs the incumbent; go on with: oppertune tuner resume {name}",
+            shape="hold",
+            is_needed=_is_not("observe"),
+            not_needed="tuner {name} only observes already",
+        ),
+        Verb(
+            word="kill",
+            help="Take the tuner out of the fleet: all run the declared values, whatever was found or pinned, until it"
+            " is resumed. What was learned is kept.",
+            example="checkout --reason 'is it the tuner?'",
+            done="killed",
+            said="tuner {name} is killed: the fleet runs the declared values; go on with: oppertune tuner resume"
+            " {name}",
+            shape="hold",
+            is_needed=_is_not("killed"),
+            not_needed="tuner {name} is killed already",
+        ),
+        Verb(
             word="resume",
-            help="Go on with a tuner that was paused, or suspended for a fault that is mended.",
+            help="Go on with a tuner that is held (by pause, freeze, observe, kill or a rollback), or suspended for a"
+            " fault that is mended.",
             example="checkout --reason 'load test is over'",
             done="resumed",
             said="tuner {name} goes on",
-            is_needed=lambda state: state.paused or state.suspended is not None,
+            is_needed=lambda _, state: state.hold is not None or state.suspended is not None,
             not_needed="tuner {name} is not standing still",
+        ),
+        Verb(
+            word="rollback",
+            help="Make an earlier incumbent the incumbent again, by its number in history, default: the one before, and"
+            " try nothing until the tuner is resumed.",
+            example="checkout 1 --reason 'errors since version 2'",
+            done="rolled back",
+            said="tuner {name} is rolled back, and tries nothing until: oppertune tuner resume {name}; what it runs"
+            " now: oppertune tuner history {name}",
+            shape="rollback",
+        ),
+        Verb(
+            word="pin",
+            help="Give parameters a value that all instances run from now on, whatever is asked for; others are tuned"
+            " on.",
+            example="checkout pool=20 --reason 'the database has 40 connections'",
+            done="pinned",
+            said="tuner {name} runs these values everywhere; tune them again with: oppertune tuner unpin {name}",
+            shape="pin",
+        ),
+        Verb(
+            word="unpin",
+            help="Tune pinned parameters again. The incumbent keeps their values until something better is found.",
+            example="checkout pool --reason 'the database has grown'",
+            done="unpinned",
+            said="tuner {name} tunes these parameters again",
+            shape="unpin",
+        ),
+        Verb(
+            word="set",
+            help="Propose values: they are judged against the incumbent next. With --now they are the incumbent at"
+            " once, as a version that can be rolled back. What is not named stays as in the incumbent.",
+            example="checkout pool=40 mode=fast --reason 'as in the load test'",
+            done="set",
+            said="tuner {name} has taken the values; what becomes of them: oppertune tuner show {name}",
+            shape="set",
         ),
         Verb(
             word="reset",
