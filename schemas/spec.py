@@ -387,7 +387,7 @@ class TunerSpec(Handwritten):
         for parameter in self.parameters:
             parameter.to_value()
         if self.target is not None and not self.rollout.enabled:
-            raise ValueError("a target is reached by the incumbent: it needs the roll-out enabled")
+            raise ValueError("a target is reached by the incumbent: it needs rollout.enabled")
         return self
 
     @model_validator(mode="after")
