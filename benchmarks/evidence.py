@@ -11,11 +11,10 @@ bin of the baseline's 95th percentile in the interval before.
 Each guardrail is judged by itself at α = 0.01. *Strict* ones have the tolerance 0; *default* ones 10 % for p95, and one
 percentage point for the share of errors. False: the share of hours in which an arm like the baseline was withdrawn, of
 which 0.01 is promised. Other figures are intervals until the arm was withdrawn, median / 90th percentile; –: not within
-the hour in so many runs. In brackets, what was measured before it was built (`shared/spec/rollout.md`): the same
-formulas and the same kind of world, in numpy, other seeds.
+the hour in so many runs. In brackets, what was measured before it was built, in a simulation of the same kind.
 
 Run: python benchmarks/evidence.py [--quick] [--json] [--runs SHARE]. Without --quick it writes
-docs/benchmarks/evidence.md. Takes about half an hour; --runs 0.1 a tenth of it.
+docs/benchmarks/evidence.md. Takes some twenty minutes; --runs 0.1 a tenth of it.
 """
 
 import argparse
@@ -33,7 +32,8 @@ from oppertune.core.summary import GAMMA
 from oppertune.schemas.spec import TunerSpec
 from oppertune.schemas.state import Incumbent, Quantity, ScopeState
 from oppertune.streams.processor import guardrails, quantities
-from oppertune.streams.processor.quantities import BASELINE, ONE
+from oppertune.streams.processor.contributions import ONE, tolerated_bins
+from oppertune.streams.processor.quantities import BASELINE
 
 Floats: TypeAlias = NDArray[np.float64]
 Counts: TypeAlias = NDArray[np.int64]
@@ -75,8 +75,8 @@ class Fleet(NamedTuple):
     intervals: int
 
 
-FLEETS = (Fleet(4, 1, 1000, 200, 360), Fleet(20, 2, 1000, 200, 360), Fleet(200, 20, 400, 60, 360),
-          Fleet(1000, 100, 120, 24, 180))  # fmt: skip
+FLEETS = (Fleet(4, 1, 1000, 200, 360), Fleet(20, 2, 1000, 200, 360), Fleet(200, 20, 200, 60, 360),
+          Fleet(1000, 100, 60, 24, 180))  # fmt: skip
 
 
 class Case(NamedTuple):
@@ -203,7 +203,7 @@ def hour(rng: np.random.Generator, fleet: Fleet, case: Case) -> dict[str, int | 
         now_ms += length * INTERVAL_MS
         start += length
     _begin(spec, scope, everyone | dict.fromkeys(names[: fleet.arm], ARM), now_ms)
-    bins = max(map(quantities.tolerated_bins, spec.quantities))
+    bins = max(map(tolerated_bins, spec.quantities))
     counted = count(rng, slow[start:], edges(slow[start - 1 : -1, fleet.arm :]), fleet.arm, case, bins)
     found: dict[str, int | None] = dict.fromkeys(case.watched)
     for at_ms in _play(scope, names, case, counted, now_ms):
@@ -305,8 +305,7 @@ def main() -> None:
     text = page(fleets, found)
     print(text)
     if not options.quick and not stopped:
-        about = [part.replace(" (`shared/spec/rollout.md`)", "")
-                 for part in (__doc__ or "").split("\n\n")[:3]]  # fmt: skip
+        about = (__doc__ or "").split("\n\n")[:3]
         made = f"Seed {options.seed}; {machine('numpy')} Made by `python benchmarks/evidence.py`."
         (FOLDER / "evidence.md").write_text("# Evidence\n\n" + "\n\n".join([*about, made]) + f"\n\n{text}\n")
     if options.json:

@@ -40,6 +40,7 @@ class Evidence(NamedTuple):
         baseline_units: Units of the baseline that were compared.
         arm_value: The arm's aggregate, for people; ``None`` where it was not looked up.
         baseline_value: The baseline's.
+        scale: Of the units' numbers, in a word; empty where there is none.
     """
 
     level: float
@@ -50,6 +51,7 @@ class Evidence(NamedTuple):
     baseline_units: int
     arm_value: float | None = None
     baseline_value: float | None = None
+    scale: str = ""
 
 
 def mixture_level(t: float, g: float, degrees: float) -> float:

@@ -72,7 +72,7 @@ def _worse(
     sign = 1.0 if tracked.goal == "minimize" else -1.0
     since_ms = quantity.stage_since_ms if stage and quantity.stage_since_ms is not None else quantity.since_ms
     scale: Scale = quantity.scale or "plain"
-    return beside(
+    evidence = beside(
         [sign * x for x in found.numbers[0]],
         [sign * x for x in found.numbers[1]],
         shift=_let_pass(tracked, quantity, baseline, stage=stage),
@@ -80,6 +80,7 @@ def _worse(
         floor=found.floor,
         earlier=earlier(spec, quantity, since_ms, now_ms) if found.own_history else None,
     )
+    return evidence._replace(scale=scale) if evidence is not None else None
 
 
 def _let_pass(tracked: Tracked, quantity: Quantity, baseline: Sequence[Unit], *, stage: bool) -> float:
@@ -165,24 +166,23 @@ def units_lost(evidence: Mapping[str, Evidence]) -> bool:
 
 def _said(tracked: Tracked, guardrail: Guardrail, found: Evidence) -> str:
     arm, baseline = found.arm_value, found.baseline_value
+    is_share = found.scale == "share" and tracked.rank is None
     if arm is None or baseline is None:
         said = f"{tracked.said} worse than the baseline's"
-    elif tracked.aggregate == "share" or (0 <= arm <= 1 and 0 <= baseline <= 1 and guardrail.tolerance is None):
+    elif is_share or baseline <= 0 or arm <= 0:
         said = f"{tracked.said} {arm:.3g}, the baseline's {baseline:.3g}"
-    elif baseline > 0 and arm > 0:
-        said = f"{tracked.said} {arm / baseline:.2g} x the baseline's"
     else:
-        said = f"{tracked.said} {arm:.3g}, the baseline's {baseline:.3g}"
-    return f"{said} (tolerance {_tolerance_said(tracked, guardrail)})"
+        said = f"{tracked.said} {arm / baseline:.2g} x the baseline's"
+    return f"{said} (tolerance {_tolerance_said(tracked, guardrail, found, is_share=is_share)})"
 
 
-def _tolerance_said(tracked: Tracked, guardrail: Guardrail) -> str:
-    if tracked.aggregate == "share":
-        return f"{100 * tolerance(tracked, 'share'):g} percentage points"
-    if guardrail.tolerance is None and not tracked.plain:
-        return "the default"
-    share = f"{100 * tolerance(tracked, 'log'):g} %"
-    return f"{share} of a standard deviation" if tracked.plain else share
+def _tolerance_said(tracked: Tracked, guardrail: Guardrail, found: Evidence, *, is_share: bool) -> str:
+    if is_share and (tracked.aggregate == "share" or guardrail.tolerance is None):
+        points = 100 * tolerance(tracked, "share")
+        return f"{points:g} percentage point{'' if points == 1 else 's'}"
+    if found.scale == "plain":
+        return f"{tolerance(tracked, 'plain'):g} standard deviations"
+    return f"{100 * tolerance(tracked, 'log'):g} %"
 
 
 # ---- beyond a limit -------------------------------------------------------------------------------------------------

@@ -68,7 +68,9 @@ def note(
                 samples = summary.count * event.weight if summary is not None else 0
                 _add_recent(quantity, request_arm, (*found, samples), slot)
             else:
-                add(unit.sums.setdefault(tracked.name, [0] * 6), ROUND, *found)
+                if tracked.name not in unit.sums:
+                    unit.sums = dict(sorted([*unit.sums.items(), (tracked.name, [0] * 6)]))
+                add(unit.sums[tracked.name], ROUND, *found)
 
 
 def of(scope: ScopeState, tracked: Tracked) -> Quantity:
@@ -87,7 +89,9 @@ def _of_now(scope: ScopeState, tracked: Tracked) -> Quantity:
 
 
 def _add_recent(quantity: Quantity, arm: str, added: tuple[int, int, int], slot: int) -> None:
-    recent = quantity.recent.setdefault(arm, [slot, *[0] * 6])
+    if arm not in quantity.recent:
+        quantity.recent = dict(sorted([*quantity.recent.items(), (arm, [slot, *[0] * 6])]))
+    recent = quantity.recent[arm]
     if slot > recent[0]:
         before = recent[1:4] if slot == recent[0] + 1 else [0] * 3
         recent[:] = [slot, 0, 0, 0, *before]

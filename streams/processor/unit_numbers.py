@@ -78,32 +78,47 @@ def compared(tracked: Tracked, quantity: Quantity, arms: Sequence[Sequence[Unit]
 
     Units without one are left out then; else nobody's is used.
     """
-    now = [[(unit, sums_of(unit, tracked.name, stage=stage)) for unit in units] for units in arms]
-    rows: list[list[tuple[float, float | None, int, int]]] = []
-    for units in now:
-        row = []
-        for unit, (num, den) in units:
-            present = number(tracked, quantity, num, den)
-            if present is not None:
-                before = unit.sums[tracked.name][HISTORY : HISTORY + 2]
-                row.append((present, number(tracked, quantity, *before), den, before[1]))
-        rows.append(row)
-    own_history = all(row and 2 * sum(r[1] is not None for r in row) >= len(row) for row in rows)
-    kept = [[r for r in row if not own_history or r[1] is not None] for row in rows]
+    rows = [
+        [row for unit in units if (row := _row(tracked, quantity, unit, stage=stage)) is not None] for units in arms
+    ]
+    own_history = all(row and 2 * sum(r.before is not None for r in row) >= len(row) for row in rows)
+    kept = [[r for r in row if not own_history or r.before is not None] for row in rows]
     return Compared(
-        numbers=[[r[0] - (r[1] or 0.0) if own_history else r[0] for r in row] for row in kept],
+        numbers=[[r.now - (r.before or 0.0) if own_history else r.now for r in row] for row in kept],
         own_history=own_history,
         floor=_floor(quantity, kept[-1], own_history=own_history),
     )
 
 
-def _floor(quantity: Quantity, rows: Sequence[tuple[float, float | None, int, int]], *, own_history: bool) -> float:
-    """Of shares, what counting leaves: units that had no error yet are alike, but not because they must be."""
+class _Row(NamedTuple):
+    """A unit's number now and before, and the sums that they are of."""
+
+    now: float
+    before: float | None
+    sums: tuple[int, int]
+    sums_before: tuple[int, int]
+
+
+def _row(tracked: Tracked, quantity: Quantity, unit: Unit, *, stage: bool) -> _Row | None:
+    sums = sums_of(unit, tracked.name, stage=stage)
+    now = number(tracked, quantity, *sums)
+    if now is None:
+        return None
+    before = (unit.sums[tracked.name][HISTORY], unit.sums[tracked.name][HISTORY + 1])
+    return _Row(now, number(tracked, quantity, *before), sums, before)
+
+
+def _floor(quantity: Quantity, rows: Sequence[_Row], *, own_history: bool) -> float:
+    """Of shares, what counting leaves: units that had no error yet are alike, but not because they must be.
+
+    The variance of asin √((k + 3/8) / (n + 3/4)) is λ / (λ + 3/8) / 4 n, by its derivative at λ, the expected k. That
+    is from all units together, and one more: where nothing was counted at all, the next may be.
+    """
     if quantity.scale != "share" or not rows:
         return LEAST_VARIANCE
-    found = math.fsum(
-        0.25 / (now + 0.75) + (0.25 / (before + 0.75) if own_history else 0.0) for _, _, now, before in rows
-    )
+    counted = [r.sums for r in rows] + [r.sums_before for r in rows if own_history]
+    share = min((sum(num for num, _ in counted) / ONE + 1) / max(sum(den for _, den in counted), 1), 1.0)
+    found = math.fsum(share * den / (share * den + 0.375) / 4 / (den + 0.75) for _, den in counted)
     return max(found / len(rows), LEAST_VARIANCE)
 
 

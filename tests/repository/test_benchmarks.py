@@ -30,7 +30,7 @@ def benchmark(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(name, os.environ.get(name, "1"))  # regret.py sets them for its processes
     yield import_module
-    for name in ("pages", "problems", "regret", "tails", "made_up", "options", "stream"):
+    for name in ("pages", "problems", "regret", "tails", "made_up", "options", "stream", "evidence"):
         sys.modules.pop(name, None)
 
 
@@ -101,6 +101,22 @@ def test_options_plays_every_row(benchmark):
     assert [(row["algorithm"], row["options"]) for row in found["rows"]] == [(r.algorithm, r.label) for r in rows]
     assert all(0 <= row["all"] <= 1 for row in found["rows"])
     assert f"| {rows[-1].name} | {rows[-1].algorithm} | {rows[-1].label} |" in done.stdout
+    assert written() == before
+
+
+def test_evidence_judges_every_case_and_each_hour_is_the_same_again(benchmark):
+    before = written()
+    done, found = run("evidence.py")
+    evidence = benchmark("evidence")
+    assert not found["stopped"]
+    cases = {(case.title, name) for case in (evidence.EQUAL, *evidence.WORSE) for name in case.watched}
+    assert {(row["case"], row["guardrail"]) for row in found["rows"]} == cases
+    assert {row["units"] for row in found["rows"]} == {4, 20}
+    assert all(None in row["intervals"] or row["case"] != "equal" for row in found["rows"])
+    twice = next(r for r in found["rows"] if (r["units"], r["case"], r["guardrail"]) == (20, "2x p95", "p95 strict"))
+    assert None not in twice["intervals"]
+    assert "| 20, 2 | default | " in done.stdout
+    assert run("evidence.py")[1] == found
     assert written() == before
 
 
