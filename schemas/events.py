@@ -111,7 +111,10 @@ class MetricEvent(_FromInstance):
     request_id: Identifier
     values_hash: Hash = Field(description="hash of the values that were really in effect, from the config record")
     interval_s: PositiveSeconds = Field(description="length of the measured interval")
-    active_for_s: Seconds = Field(description="how long the instance had run the request when the interval ended")
+    active_for_s: Seconds = Field(
+        description="how long the instance had run the request's values when the interval ended, be it under an earlier"
+        " request"
+    )
     weight: Annotated[int, Field(ge=1, le=10**6)] = Field(1, description="each measurement stands for so many")
     metrics: Annotated[dict[MetricName, Measurement], Field(min_length=1, max_length=MAX_METRICS)]
 

@@ -5,15 +5,13 @@ import pytest
 
 from oppertune.core.assignment import position
 from oppertune.streams.client import Status
-from oppertune.streams.client.active_request import ActiveRequest
 from oppertune.streams.client.config_follower import ConfigFollower
 from oppertune.streams.client.offer import offer_of
 from oppertune.streams.client.parameters import Parameters
-from oppertune.streams.client.recorder import Recorder
-from oppertune.streams.client.view import view_of
 
 from .conftest import INCUMBENT, PARAMETERS, TUNER, arm, record
 from .test_config_follower import FEATURES
+from .views import view_of_offer
 
 OWN = Parameters(PARAMETERS)
 
@@ -24,16 +22,10 @@ def offered(*arms, context=None, now=0.0, **more):
     return offer_of(follower.current(now), OWN)
 
 
-def seen(offer, unit="a"):
-    return view_of(
-        offer, unit, {arm.terms.key: ActiveRequest(arm.terms, Recorder()) for arm in offer.arms if arm.terms}
-    )
-
-
 @pytest.mark.parametrize("now", [0.0, 1e6], ids=["leased", "lapsed"])
 def test_under_an_unknown_status_everybody_runs_the_incumbent_unmeasured(now):
     offer = offered(arm(42, name="plus", share=0.5), arm(60, name="minus", share=0.5), status="winding-down", now=now)
-    view = seen(offer)
+    view = view_of_offer(offer)
     assert (view.status, view.arms, view.requests) == (Status.READY, (), [])
     for unit in (view.own, *(view.assigned(f"job-{n}") for n in range(50))):
         assert (unit.values, unit.request_id) == (INCUMBENT, None)
@@ -51,8 +43,8 @@ def test_the_unknown_status_of_a_tuner_whose_scope_has_no_record_is_said_too():
 
 def test_an_arm_of_an_unknown_kind_keeps_its_piece_and_its_units_run_the_incumbent_unmeasured():
     arms = [arm(40 + n, name=f"arm{n}", share=0.25) for n in range(4)]
-    known = seen(offered(*arms))
-    newer = seen(offered(arms[0], arms[1] | {"kind": "shadow"}, *arms[2:]))
+    known = view_of_offer(offered(*arms))
+    newer = view_of_offer(offered(arms[0], arms[1] | {"kind": "shadow"}, *arms[2:]))
     assert newer.status is Status.READY
     pieces = set()
     for n in range(200):

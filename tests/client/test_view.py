@@ -8,14 +8,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from oppertune.core.values import Categorical, Integer, Real, ValueType
 from oppertune.schemas.context import Feature, reduce_context
 from oppertune.streams.client import Source, Status
-from oppertune.streams.client.active_request import ActiveRequest
 from oppertune.streams.client.config_follower import ConfigFollower
 from oppertune.streams.client.offer import offer_of, plain_offer
 from oppertune.streams.client.parameters import Parameters
-from oppertune.streams.client.recorder import Recorder
 from oppertune.streams.client.view import view_of, without_restart
 
 from .conftest import TUNER, arm, record
+from .views import view_of_offer
 
 OWN: list[ValueType] = [
     Integer("pool", 10, min=1, max=100, step=3),
@@ -38,10 +37,7 @@ arms = st.lists(st.builds(lambda v, n, s: arm(values=v, name=n, share=s), values
 
 def seen(followed, unit="a"):
     """The view of what is followed, each of its requests new."""
-    offer = offer_of(followed, PARAMETERS)
-    return view_of(
-        offer, unit, {arm.terms.key: ActiveRequest(arm.terms, Recorder()) for arm in offer.arms if arm.terms}
-    )
+    return view_of_offer(offer_of(followed, PARAMETERS), unit)
 
 
 def check(view):

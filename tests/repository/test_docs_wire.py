@@ -6,12 +6,15 @@ from typing import Any, get_args
 
 import pytest
 
-from oppertune.core.assignment import position
+from client.views import seen
+from oppertune.core.assignment import BASELINE, cut_rest, grow, position
 from oppertune.core.summary import bin_index
 from oppertune.core.types import generate_context_id
+from oppertune.schemas.configs import ConfigRecord
 from oppertune.schemas.events import Command
 from oppertune.schemas.keys import murmur2, partition_of, request_id, values_hash
 from oppertune.schemas.state import DISPOSITIONS
+from oppertune.streams.client.parameters import Parameters
 from oppertune.streams.processor import Effects
 from repository.documents import ROOT, blocks
 from world import World
@@ -75,6 +78,46 @@ def test_the_vectors_are_those_of_our_own_functions():
     assert f"{[bin_index(x) for x in (3.0, 12.5, 20.0, 50.0, 0.001)]}\n" in PAGE
     assert f"`{values_hash({'policy': 'lru', 'pool_size': 42, 'ratio': 0.5})}`" in PAGE
     assert f"`{request_id('checkout', 0, '', 1, 'candidate')}`" in PAGE
+
+
+def rows(header: str) -> list[list[str]]:
+    """Rows of the page's table with such a header, without the marks of code."""
+    _, _, below = PAGE.partition(f"| {header} |\n|")
+    lines = below.splitlines()[1:]
+    table = lines[: next(n for n, line in enumerate(lines) if not line.startswith("|"))]
+    return [[cell.strip().replace("`", "") for cell in line.strip("|").split(" | ")] for line in table]
+
+
+def test_positions_are_those_of_our_own_function():
+    vectors = rows("salt | unit | position")
+    assert len(vectors) == 5
+    assert [float(where) for _, _, where in vectors] == [position(salt, unit) for salt, unit, _ in vectors]
+
+
+def test_the_record_of_several_arms_is_cut_as_the_page_says():
+    record = ConfigRecord.model_validate(SHOWN["config-record: several arms"])
+    free = [unit for unit, *_ in rows("unit | position | arm | runs") if unit not in record.pinned]
+    upto = grow(record.salt, free, 1)
+    pieces = cut_rest(record.salt, free, upto, [1, 2], 6)
+    named = [(width, "baseline" if arm == BASELINE else f"e{arm + 1}") for width, arm in pieces]
+    assert [(arm.share, arm.arm) for arm in record.arms] == [(upto, "candidate"), *named]
+    assert all(arm.hash == values_hash(arm.values) for arm in record.arms)
+    assert all(arm.request_id == request_id("checkout", 0, "", arm.round, arm.arm) for arm in record.arms)
+
+
+def test_each_unit_runs_what_the_page_says():
+    record = ConfigRecord.model_validate(SHOWN["config-record: several arms"])
+    view = seen(record, Parameters({"pool_size": 1, "timeout_ms": 1}))
+    units = rows("unit | position | arm | runs")
+    assert len(units) == 12
+    for unit, where, arm, runs in units:
+        assert float(where) == position(record.salt, unit)
+        running = view.assigned(unit)
+        if runs == "the incumbent, unmeasured":
+            assert (running.values, running.arm) == (record.incumbent.values, None)
+        else:
+            assert (running.values, running.arm) == (json.loads(runs), arm.removeprefix("pinned to "))
+        assert arm.startswith("pinned to ") == (unit in record.pinned)
 
 
 def test_every_disposition_and_every_reason_is_explained():

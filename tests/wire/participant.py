@@ -7,8 +7,8 @@ import uuid
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
-STATUSES = {"tuning", "parked", "paused", "achieved", "suspended", "observing", "frozen", "killed"}
-KINDS = {"explore", "confirm", "baseline"}
+KNOWN = {"tuning", "observing", "rolling", "awaiting", "parked", "frozen", "paused", "killed", "achieved", "suspended"}
+MEASURED = {"explore", "candidate", "confirm", "baseline"}
 
 
 class Participant:
@@ -36,7 +36,9 @@ class Participant:
                 self.records[message.key().decode()] = (record, leased_until)
         arm = self.arm()
         if (arm and arm["request_id"]) != (self.running and self.running["request_id"]):
-            self.running, self.since = arm, time.monotonic()
+            if (arm and arm["hash"]) != (self.running and self.running["hash"]):
+                self.since = time.monotonic()  # the same values under another request go on
+            self.running = arm
             self.here()
 
     def values(self):
@@ -63,16 +65,17 @@ class Participant:
         }
 
     def arm(self):
-        """Our arm, as long as its lease holds; none where the record uses a word that we do not know."""
+        """Our arm, as long as its lease holds; none where it is not measured, or of a word that we do not know."""
         record, leased_until = self.record()
-        if record is None or record["status"] not in STATUSES or time.monotonic() > leased_until:
+        if record is None or record["status"] not in KNOWN or time.monotonic() > leased_until:
             return None
         digest = hashlib.sha256(f"{record['salt']}:{self.instance}".encode()).digest()
         where, upto = int.from_bytes(digest[:8], "big") / 2**64, 0.0
+        pinned = record.get("pinned", {}).get(self.instance)
         for arm in record["arms"]:
             upto += arm["share"]
-            if where < upto:
-                return arm | {"scope": record["scope"]} if arm["kind"] in KINDS else None
+            if arm["arm"] == pinned if pinned else where < upto:
+                return arm | {"scope": record["scope"]} if arm["kind"] in MEASURED else None
         return None
 
     def here(self, **more):

@@ -16,6 +16,7 @@ from oppertune.schemas import RoundRecord, TunerSpec, reduce_context
 from oppertune.schemas.base import Scalar
 from oppertune.schemas.keys import partition_of
 from oppertune.streams.broker import BrokerSettings, EmbeddedBroker
+from repository.test_docs_wire import SHOWN, rows
 from wire.participant import Participant, apply
 from worker.processes import Worker
 
@@ -104,7 +105,7 @@ def test_it_names_its_scope_and_its_place_as_we_do(embedded):
 
 def test_an_arm_is_left_when_its_lease_is_over(embedded):
     service = Participant(embedded.bootstrap, embedded.prefix, "checkout", "checkout-1", {"pool_size": 10})
-    arm = {"arm": "a", "share": 1.0, "request_id": "1", "values": {"pool_size": 99}, "kind": "explore"}
+    arm = {"arm": "a", "share": 1.0, "request_id": "1", "values": {"pool_size": 99}, "hash": "9", "kind": "explore"}
     record = {"features": [], "salt": "7", "lease_s": 30, "arms": [arm], "scope": "", "status": "tuning"}
     record["incumbent"] = {"values": {"pool_size": 12}}
     service.records = {"checkout": (json.loads(json.dumps(record)), 0)}
@@ -115,7 +116,7 @@ def test_an_arm_is_left_when_its_lease_is_over(embedded):
 def test_a_word_that_it_does_not_know_leaves_it_the_incumbent_and_moves_no_other_unit(embedded):
     service = Participant(embedded.bootstrap, embedded.prefix, "checkout", "checkout-1", {"pool_size": 10})
     arms = [
-        {"arm": kind, "share": 0.5, "request_id": kind, "values": {"pool_size": n}, "kind": kind}
+        {"arm": kind, "share": 0.5, "request_id": kind, "values": {"pool_size": n}, "hash": kind, "kind": kind}
         for n, kind in enumerate(["shadow", "explore"])
     ]
     record = {"features": [], "salt": "7", "lease_s": 30, "arms": arms, "scope": "", "status": "tuning"}
@@ -127,6 +128,36 @@ def test_a_word_that_it_does_not_know_leaves_it_the_incumbent_and_moves_no_other
             service.follow(0)
             explores = status == "tuning" and position("7", service.instance) >= 0.5
             assert service.values() == {"pool_size": 1 if explores else 12}
+
+
+def test_it_runs_what_the_page_says_of_several_arms_pinned_units_and_a_withdrawn_arm(embedded):
+    record = SHOWN["config-record: several arms"]
+    service = Participant(embedded.bootstrap, embedded.prefix, "checkout", "checkout-1", {"pool_size": 10})
+    service.records = {"checkout": (record | {"features": []}, time.monotonic() + 1e9)}
+    for unit, _, _, runs in rows("unit | position | arm | runs"):
+        service.instance = unit
+        service.follow(0)
+        if runs == "the incumbent, unmeasured":
+            assert (service.values(), service.running) == (record["incumbent"]["values"], None)
+        else:
+            assert service.values() == json.loads(runs)
+            assert service.running is not None
+
+
+def test_the_same_values_under_another_request_count_on(embedded):
+    service = Participant(embedded.bootstrap, embedded.prefix, "checkout", "checkout-1", {"pool_size": 10})
+
+    def since(round_: int, pool_size: int) -> float:
+        arm = {"arm": "a", "share": 1.0, "request_id": f"{round_}", "kind": "baseline", "hash": f"of {pool_size}"}
+        record = {"features": [], "salt": "7", "arms": [arm | {"values": {"pool_size": pool_size}}], "scope": ""}
+        service.records = {"checkout": (record | {"status": "tuning"}, time.monotonic() + 1e9)}
+        service.follow(0)
+        assert service.arm()["request_id"] == f"{round_}"
+        return float(service.since)
+
+    first = since(1, 10)
+    assert since(2, 10) == first
+    assert since(3, 20) > first
 
 
 def _rounds(broker: BrokerSettings, tuner: str) -> list[RoundRecord]:
