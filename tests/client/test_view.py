@@ -31,8 +31,13 @@ wild = st.dictionaries(
     st.integers(-5, 200) | st.floats(-1e9, 1e9) | st.text(max_size=5) | st.sampled_from(["fast", 4, 0.3, 1e99]),
 )
 values = legal | wild
-names = st.sampled_from(["plus", "minus", "candidate"])
-arms = st.lists(st.builds(lambda v, n, s: arm(values=v, name=n, share=s), values, names, st.floats(0, 1)), max_size=3)
+names = st.sampled_from(["e1", "baseline", "candidate"])
+kinds = st.sampled_from(["explore", "candidate", "baseline", "withdrawn", "shadow"])
+shares = st.floats(0, 1)
+arms = st.lists(
+    st.builds(lambda v, n, s, k: arm(values=v, name=n, share=s, kind=k), values, names, shares, kinds), max_size=3
+)
+pins = st.dictionaries(st.sampled_from(["a", "job-0", "job-1"]), names | st.sampled_from(["incumbent", "e7"]))
 
 
 def seen(followed, unit="a"):
@@ -46,6 +51,7 @@ def check(view):
         assert all(p.contains(snapshot[p.name]) for p in OWN)
         request = snapshot.active_request
         if request is not None:
+            assert request.terms.arm.kind not in ("withdrawn", "shadow")
             asked = request.terms.arm.values
             assert all(snapshot[name] == value for name, value in asked.items() if name != "other")
             assert all(
@@ -74,6 +80,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(
         tried=arms,
+        pinned=pins,
         incumbent=values,
         region=st.sampled_from(["", "eu", "us"]),
         features=st.sampled_from([[], FEATURES]),
@@ -81,12 +88,11 @@ class Fleet(RuleBasedStateMachine):
         live=st.booleans(),
         incarnation=st.integers(0, 3),
     )
-    def a_record_comes(self, tried, incumbent, region, features, older, live, incarnation):
+    def a_record_comes(self, tried, pinned, incumbent, region, features, older, live, incarnation):
         self.version += 0 if older else 1
         scope = SCOPES.get(region, "")
-        it = record(
-            *tried, incumbent=incumbent, version=self.version, features=features, scope=scope, incarnation=incarnation
-        )
+        more = {"features": features, "scope": scope, "incarnation": incarnation, "pinned": pinned}
+        it = record(*tried, incumbent=incumbent, version=self.version, **more)
         self.follower.take(f"{TUNER}/{scope}" if scope else TUNER, orjson.dumps(it), self.now, live=live)
 
     @rule(garbage=st.binary(max_size=20) | st.sampled_from([b"{}", b'{"v":2}', b"null"]))
@@ -132,6 +138,11 @@ class Fleet(RuleBasedStateMachine):
         assert (view.status is Status.STALE) == followed.lapsed
         if followed.lapsed or not followed.arms:
             assert view.requests == []
+            assert all(view.assigned(unit) is view.incumbent for unit in ("a", "job-0", "job-1"))
+            return
+        pinned = {} if followed.record is None else followed.record.pinned
+        for unit, name in pinned.items():
+            assert view.assigned(unit).arm in (name, None)
 
 
 TestFleet = Fleet.TestCase
