@@ -15,6 +15,7 @@ from .commands.broker import broker
 from .commands.dead_letters import dead_letters
 from .commands.demo import demo
 from .commands.export import export
+from .commands.simulate import simulate
 from .commands.topics import topics
 from .commands.tuner import tuner
 from .commands.watch import watch
@@ -38,6 +39,7 @@ app.command(epilog="Example: oppertune broker, then in other terminals: oppertun
 )
 app.command(epilog="Example: oppertune watch checkout --last 20")(watch)
 app.command(epilog="Example: oppertune export checkout --output rounds.csv")(export)
+app.command(epilog="Example: oppertune simulate checkout.yaml --instances 100 --hours 8 --function cliff")(simulate)
 app.add_typer(topics, name="topics")
 app.add_typer(tuner, name="tuner")
 app.add_typer(dead_letters, name="dead-letters")

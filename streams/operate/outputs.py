@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from ...schemas.spec import TunerSpec
 from ...schemas.state import Incumbent, Suspension
+from .simulation.figures import Figures
 from .steering.verbs import VERBS
 from .text import printable_json
 
@@ -260,6 +261,12 @@ class DemoResult(Output):
     contexts: dict[str, DemoSide]
 
 
+class Simulated(Figures, Output):
+    """``oppertune simulate``."""
+
+    ended: bool = Field(description="it was not stopped before its time")
+
+
 OUTPUTS: dict[str, type[Output]] = {
     "broker": BrokerStarted,
     "topics-create": TopicsCreated,
@@ -275,6 +282,7 @@ OUTPUTS: dict[str, type[Output]] = {
     "dead-letters-show": ShownDeadLetter,
     "export": Exported,
     "demo": DemoResult,
+    "simulate": Simulated,
 }
 """By command, words joined by hyphens."""
 
