@@ -67,7 +67,7 @@ def simulate(
     missing: Annotated[float, typer.Option(min=0, max=1, help="share of metric events that never come")] = 0.01,
     stragglers: Annotated[
         float, typer.Option(min=0, max=1, help="share of instances that follow a new record late, by 20 s on average")
-    ] = 0.02,
+    ] = 0.001,
     outliers: Annotated[
         float, typer.Option(min=0, max=1, help="share of metric events that are 20 times too large")
     ] = 0.001,

@@ -18,7 +18,7 @@ from .instance import Instance, Run, arm_of, gap_ms, order_of, parsed
 from .measuring import measured, metrics_of
 from .options import FleetOptions
 from .system import Effect, System, turned
-from .truth import Truth
+from .truth import ArmTruth, Truth, no_worse, worse
 
 Topic = Literal["contexts", "metrics"]
 Values = Mapping[str, ParameterValue]
@@ -134,6 +134,8 @@ class Fleet:
             self._agenda.plan(at_ms + self._heartbeat_ms(instance), "heartbeat", entry.who, instance.life)
         elif what == "record":
             self._take(instance, entry.value, at_ms)
+        elif what == "hear":
+            self._take(instance, self.newest[instance.scope], at_ms)
         elif what == "lease":
             self._look_at_lease(instance, at_ms)
         elif what == "crash" and instance.crash_ms == at_ms:
@@ -157,6 +159,13 @@ class Fleet:
     def effect_of(self, values: Values, at_ms: int) -> Effect:
         """The same, by the configuration's values."""
         return self.effect(self._known(values_hash(values), values), at_ms)
+
+    def on_trial(self) -> int:
+        """How many instances run what is not their scope's incumbent."""
+        incumbents = {scope: parsed(record).incumbent.hash for scope, record in self.newest.items()}
+        return sum(
+            one.alive and one.run is not None and one.values != incumbents.get(one.scope) for one in self.instances
+        )
 
     def account(self, at_ms: int) -> None:
         """Bring all accounts up to a moment."""
@@ -203,7 +212,8 @@ class Fleet:
     def _start(self, instance: Instance, at_ms: int) -> None:
         """A process begins. What it reads may be of any age: no arm is run before something new comes."""
         instance.alive, instance.contexts, instance.metrics = True, 0, 0
-        instance.leased_ms, instance.lease_awaited, instance.accounted_ms = 0, False, at_ms
+        instance.leased_ms, instance.lease_awaited, instance.deaf_ms = 0, False, 0
+        instance.accounted_ms = at_ms
         instance.record, instance.order = b"", (-1, -1, -1)
         instance.values = self.declared
         record = self._record_of(instance.scope)
@@ -256,14 +266,15 @@ class Fleet:
         concerned = [one for one in self.instances if one.alive and one.scope == record.scope]
         chances = [1.0] * len(concerned) if renews else self.rng.random(len(concerned)).tolist()
         for instance, chance in zip(concerned, chances, strict=True):
+            if at_ms < instance.deaf_ms:
+                continue
             if chance < self._options.stragglers:
-                late_ms = round(1000 * float(self.rng.exponential(self._options.straggle_s)))
-                instance.deaf_ms = max(instance.deaf_ms, at_ms + late_ms)
-            if renews and at_ms >= instance.deaf_ms:
+                instance.deaf_ms = at_ms + 1 + round(1000 * float(self.rng.exponential(self._options.straggle_s)))
+                self._agenda.plan(instance.deaf_ms, "hear", instance.who, instance.life)
+            elif renews:
                 self._take(instance, value, at_ms)
             else:
-                comes_ms = max(at_ms + instance.lag_ms, instance.deaf_ms)
-                self._agenda.plan(comes_ms, "record", instance.who, instance.life, value)
+                self._agenda.plan(at_ms + instance.lag_ms, "record", instance.who, instance.life, value)
 
     def _take(self, instance: Instance, value: bytes, at_ms: int) -> None:
         """A record comes to an instance while it listens: it has a lease from now on."""
@@ -301,10 +312,14 @@ class Fleet:
         instance.run = None
         if arm is not None:
             instance.run = self._begun(record, arm, before, at_ms)
-            incumbent = self.effect(self._known(record.incumbent.hash, record.incumbent.values), at_ms)
-            self._truth.on(arm.request_id, arm.kind, self.effect(arm.hash, at_ms), incumbent)
+            self._truth.on(arm.request_id, lambda: self._arm_truth(record, arm, at_ms), sum(self.running.values()))
             self._plan_report(instance, at_ms)
         self._say(instance, at_ms)
+
+    def _arm_truth(self, record: ConfigRecord, arm: Arm, at_ms: int) -> ArmTruth:
+        does = self.effect(arm.hash, at_ms)
+        incumbent = self.effect(self._known(record.incumbent.hash, record.incumbent.values), at_ms)
+        return ArmTruth(arm.kind, arm.hash, worse(does, incumbent), no_worse(does, incumbent), self._since_start(at_ms))
 
     def _begun(self, record: ConfigRecord, arm: Arm, before: Run | None, at_ms: int) -> Run:
         """A request begins; values that run already have settled."""
@@ -435,6 +450,10 @@ class Fleet:
         if at_ms >= self.shock_ms + SHOCK_MS:
             self.shock, self.shock_ms = options.shock_sd * float(rng.standard_normal()), at_ms - at_ms % SHOCK_MS
         slow = instance.host + instance.noise + self.shock
+        if options.slump_at_h is not None and 0 <= at_ms - self._start_ms - options.slump_at_h * HOUR_MS < (
+            1000 * options.slump_s
+        ):
+            slow += math.log(options.slump)
         if options.backend > 0:
             everyone = sum(self.running.values())
             mean = sum(n * self.effect(h, at_ms).cost for h, n in self.running.items()) / max(everyone, 1)

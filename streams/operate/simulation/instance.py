@@ -61,7 +61,7 @@ class Instance:
         noise_ms: See above.
         record: The config record that it follows; empty before there is one.
         order: Of that record.
-        deaf_ms: No record comes to it before.
+        deaf_ms: No record comes to it before; then the newest does.
         leased_ms: The record's arms may be run until then.
         lease_awaited: A look at the end of its lease is planned.
         run: What it runs on trial; ``None``: the incumbent, unmeasured.

@@ -34,6 +34,9 @@ class FleetOptions:
         switch_at_h: Hour at which the optimum moves; ``None``: never.
         away_at_h: Hour at which the worker stops; ``None``: never.
         away_s: For so many seconds.
+        slump_at_h: Hour at which all becomes slower, whatever is run; ``None``: never.
+        slump_s: For so many seconds.
+        slump: So many times, above 0.
     """
 
     instances: int = 20
@@ -51,10 +54,13 @@ class FleetOptions:
     late: float = 0.01
     missing: float = 0.01
     doubled: float = 0.005
-    stragglers: float = 0.02
+    stragglers: float = 0.001
     straggle_s: float = 20.0
     outliers: float = 0.001
     backend: float = 0.0
     switch_at_h: float | None = None
     away_at_h: float | None = None
     away_s: float = 0.0
+    slump_at_h: float | None = None
+    slump_s: float = 0.0
+    slump: float = 2.0

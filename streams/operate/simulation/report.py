@@ -1,6 +1,5 @@
 """What came of a simulation: figures, the same as sentences, and a picture."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,7 +29,7 @@ def figures_of(simulation: Simulation) -> Figures:
     qualities = [quality(system, cost) for cost in costs]
     exposures = [ms / 1000 for ms in truth.exposures_ms()]
     known = system.median > system.low
-    withdrawn = [arm for arm in truth.arms.values() if arm.broken]
+    withdrawn = [arm for arm in truth.arms.values() if arm.broken_ms is not None]
     return Figures(
         hours=_rounded(simulation.hours),
         instances=sum(instance.alive for instance in fleet.instances),
@@ -74,22 +73,23 @@ def lines_of(figures: Figures, interval_s: float) -> list[tuple[str, str]]:
     f = figures
     exposed = "—"
     if f.exposure_s is not None and f.exposure_p90_s is not None:
-        exposed = f"{f.exposure_s:.1f} s, 90 % within {f.exposure_p90_s:.1f} s"
-        exposed += f" ({f.exposure_s / interval_s:.1f} and {f.exposure_p90_s / interval_s:.1f} intervals)"
+        exposed = f"{f.exposure_s / interval_s:.1f} intervals ({f.exposure_s:.1f} s),"
+        exposed += f" 90 % within {f.exposure_p90_s / interval_s:.1f}"
     metrics = f.dispositions.get("metrics", {})
     return [
-        ("virtual time, instances at the end", f"{f.hours:g} h, {f.instances}"),
-        ("quality over instance-time (0 best, 1 median)", _number(f.mean_quality)),
-        ("quality of the incumbent at the end", _number(f.incumbent_quality)),
-        ("regret: dearer than the best known by", f"{f.regret:.1%}; the incumbent at the end {f.incumbent_regret:.1%}"),
-        (f"instance-time worse than declared by more than {BAD - 1:.0%}", f"{f.bad_share:.3%}"),
-        ("configurations asked for", str(f.asked)),
-        ("new incumbents", str(f.promotions)),
-        ("arms withdrawn, false alarms among them", f"{f.withdrawn}, {f.false_alarms}"),
-        ("clearly worse arms that were run", str(f.bad_arms)),
-        ("from the first report of one to the last instance off it", exposed),
+        ("virtual time", f"{f.hours:g} h; {f.instances} instances at the end"),
+        (
+            "quality, 0 best, 1 median",
+            f"{_number(f.mean_quality)}; the incumbent's at the end {_number(f.incumbent_quality)}",
+        ),
+        ("dearer than the best known", f"by {f.regret:.1%}; the incumbent at the end by {f.incumbent_regret:.1%}"),
+        (f"worse than declared by {BAD - 1:.0%}", f"{f.bad_share:.3%} of instance-time"),
+        ("asked for", f"{f.asked} configurations; {f.promotions} times there was a new incumbent"),
+        ("arms withdrawn", f"{f.withdrawn}, of which {f.false_alarms} falsely"),
+        ("clearly worse arms", f"{f.bad_arms} were run"),
+        ("… first report to last instance", exposed),
         ("rounds", ", ".join(f"{n} {word}" for word, n in f.rounds.items()) or "none"),
-        ("metric events", ", ".join(f"{n} {word}" for word, n in metrics.items()) + f"; {f.missing} lost on the way"),
+        ("metric events", ", ".join(f"{n} {word}" for word, n in metrics.items()) + f"; {f.missing} never came"),
     ]
 
 
@@ -131,8 +131,9 @@ def _draw_cost(axes: "Axes", simulation: Simulation) -> None:
         middle, [part.cost / part.instance_ms for part in lived.values()], "-", color=_FLEET_COLOUR, linewidth=2,
         label="the fleet", zorder=3,
     )  # fmt: skip
-    incumbents = [(h, c) for h, c in simulation.incumbent_costs() if math.isfinite(c)]
+    incumbents = simulation.incumbent_costs()
     if incumbents:
+        incumbents.append((simulation.hours, incumbents[-1][1]))
         axes.step(
             *zip(*incumbents, strict=True), "-", where="post", color=_INCUMBENT_COLOUR, linewidth=2,
             label="the incumbent", zorder=2,

@@ -106,6 +106,7 @@ class Simulation:
         now_ms: Virtual time.
         asked: Ids of the requests that the learner asked for and that were published.
         outcomes: Closed rounds by outcome.
+        stranded: Instances that ran something on trial when the worker came back from being away.
     """
 
     def __init__(
@@ -116,6 +117,8 @@ class Simulation:
         self.now_ms = START_MS
         self.asked: dict[str, None] = {}
         self.outcomes: dict[str, int] = {}
+        self.stranded = 0
+        self._was_away = False
         self._incumbents: dict[str, str] = {}
         self._configs: dict[str, bytes] = {}
         self._state: dict[str, bytes] = {}
@@ -148,7 +151,11 @@ class Simulation:
             self.now_ms = entry.at_ms
             if entry.what == "fold":
                 agenda.plan(entry.at_ms + FOLD_MS, "fold")
-                if not self._away():
+                away = self._away()
+                if self._was_away and not away:
+                    self.stranded += fleet.on_trial()
+                self._was_away = away
+                if not away:
                     self._fold()
                 if stop():
                     break
@@ -268,7 +275,8 @@ class Simulation:
                 agenda=self._agenda.entries,
                 planned=self._agenda.planned,
                 random=dict(fleet.rng.bit_generator.state),
-                fleet={"shock": fleet.shock, "shock_ms": fleet.shock_ms, "missing": fleet.missing},
+                fleet={"shock": fleet.shock, "shock_ms": fleet.shock_ms, "missing": fleet.missing}
+                | {"stranded": self.stranded, "was_away": self._was_away},
                 sent=fleet.sent,
                 values={hash_: dict(values) for hash_, values in fleet.values.items()},
                 running=fleet.running,
@@ -307,6 +315,7 @@ class Simulation:
         self._agenda = Agenda(found.agenda, found.planned)
         fleet.take_over(found.instances, self._agenda, found.truth, found.random)
         fleet.shock, fleet.shock_ms = found.fleet["shock"], round(found.fleet["shock_ms"])
+        self.stranded, self._was_away = round(found.fleet["stranded"]), bool(found.fleet["was_away"])
         fleet.missing, fleet.sent = round(found.fleet["missing"]), found.sent
         fleet.values, fleet.running, fleet.newest = dict(found.values), found.running, found.newest
         self.asked, self.outcomes = dict.fromkeys(found.asked), found.outcomes

@@ -1,6 +1,7 @@
 """What tuning really cost and brought: known in a simulation alone, because it knows what each configuration does."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .system import Effect, System, quality
@@ -27,25 +28,31 @@ def no_worse(effect: Effect, than: Effect) -> bool:
 
 @dataclass(slots=True)
 class ArmTruth:
-    """An arm that some instance ran.
+    """An arm that some instance ran. Times are in ms of virtual time from the beginning.
 
     Attributes:
         kind: As in the config record.
+        hash: Of its values.
         bad: It was clearly worse than the incumbent when it was first run.
         harmless: It was in nothing worse.
+        on_ms: When the first instance ran it.
         running: Instances that run it now.
+        share: Largest share of the fleet, 0 to 1, that ran it at once.
         first_report_ms: When one of them first reported; ``None`` before.
         off_ms: When the last of them stopped running it.
-        broken: It was withdrawn.
+        broken_ms: When it was withdrawn; ``None``: it was not.
     """
 
     kind: str
+    hash: str
     bad: bool
     harmless: bool
+    on_ms: int
     running: int = 0
+    share: float = 0.0
     first_report_ms: int | None = None
     off_ms: int | None = None
-    broken: bool = False
+    broken_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -122,13 +129,13 @@ class Truth:
             self.bins[number] = Bin()
         return self.bins[number]
 
-    def on(self, request_id: str, kind: str, effect: Effect, incumbent: Effect) -> None:
-        """An instance begins to run an arm."""
+    def on(self, request_id: str, begun: Callable[[], ArmTruth], instances: int) -> None:
+        """An instance begins to run an arm; ``begun`` tells of one that is new, ``instances`` live in all."""
         arm = self.arms.get(request_id)
         if arm is None:
-            arm = ArmTruth(kind, worse(effect, incumbent), no_worse(effect, incumbent))
-            self.arms[request_id] = arm
+            arm = self.arms[request_id] = begun()
         arm.running += 1
+        arm.share = max(arm.share, arm.running / max(instances, 1))
 
     def off(self, request_id: str, at_ms: int) -> None:
         """An instance runs an arm no more."""
@@ -146,7 +153,7 @@ class Truth:
         """The worker withdrew an arm."""
         self.withdrawals.append(at_ms)
         if request_id in self.arms:
-            self.arms[request_id].broken = True
+            self.arms[request_id].broken_ms = at_ms
 
     def exposures_ms(self) -> list[int]:
         """Of bad arms that nobody runs any more: from the first report to the last instance off it."""
