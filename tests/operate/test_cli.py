@@ -21,7 +21,7 @@ COMMANDS = [
     ["demo"], ["worker"], ["broker"], ["topics", "create"], ["topics", "check"], ["topics", "adopt"],
     ["tuner", "init"], ["tuner", "apply"], ["tuner", "delete"], ["tuner", "list"], ["tuner", "show"], ["tuner", "best"],
     ["tuner", "pause"], ["tuner", "resume"], ["tuner", "reset"], ["tuner", "picture"],
-    ["dead-letters", "list"], ["dead-letters", "show"], ["watch"], ["export"],
+    ["dead-letters", "list"], ["dead-letters", "show"], ["watch"], ["export"], ["simulate"],
 ]  # fmt: skip
 
 

@@ -115,7 +115,7 @@ READING = {
     "dead-letters show": ["PLACE"],
 }
 STEERING = ["tuner apply", "tuner delete", "tuner pause", "tuner resume", "tuner reset"]
-FILES = ["tuner picture", "export", "tuner init"]
+FILES = ["tuner picture", "export", "tuner init", "simulate"]
 OWN_TEXT = ["topics create", "topics check", "topics adopt", "worker", "broker", "demo"]
 """They print nothing of others; a worker logs, which is below."""
 

@@ -115,10 +115,10 @@ def test_what_every_other_command_prints_as_json_is_what_its_schema_says(cli, tm
     assert (
         told["tuner-reset"]["incarnation"] > told["tuner-resume"]["incarnation"] == told["tuner-apply"]["incarnation"]
     )
-    # Above and below, and in test_demo.py; topics-adopt and broker need a broker of their own.
+    # Above and below, and in test_demo.py and test_simulate.py; topics-adopt and broker need a broker of their own.
     elsewhere = {
         "tuner-show", "tuner-best", "tuner-list", "watch", "dead-letters-list", "dead-letters-show", "export", "demo",
-        "topics-adopt", "broker",
+        "topics-adopt", "broker", "simulate",
     }  # fmt: skip
     assert arguments.keys() | elsewhere == OUTPUTS.keys()
 

@@ -78,13 +78,10 @@ def lines_of(figures: Figures, interval_s: float) -> list[tuple[str, str]]:
     metrics = f.dispositions.get("metrics", {})
     return [
         ("virtual time", f"{f.hours:g} h; {f.instances} instances at the end"),
-        (
-            "quality, 0 best, 1 median",
-            f"{_number(f.mean_quality)}; the incumbent's at the end {_number(f.incumbent_quality)}",
-        ),
-        ("dearer than the best known", f"by {f.regret:.1%}; the incumbent at the end by {f.incumbent_regret:.1%}"),
+        ("quality, 0 best, 1 median", f"{_number(f.mean_quality)}; of the incumbent {_number(f.incumbent_quality)}"),
+        ("dearer than the best known", f"by {f.regret:.1%}; the incumbent by {f.incumbent_regret:.1%}"),
         (f"worse than declared by {BAD - 1:.0%}", f"{f.bad_share:.3%} of instance-time"),
-        ("asked for", f"{f.asked} configurations; {f.promotions} times there was a new incumbent"),
+        ("asked for", f"{f.asked} configurations; new incumbents: {f.promotions}"),
         ("arms withdrawn", f"{f.withdrawn}, of which {f.false_alarms} falsely"),
         ("clearly worse arms", f"{f.bad_arms} were run"),
         ("… first report to last instance", exposed),

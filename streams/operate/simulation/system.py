@@ -122,7 +122,7 @@ class Made:
         self._log_cost, self._errors = log_cost, errors
         self._declared = float(log_cost(self._point({p.name: p.val for p in parameters})[None, :])[0])
         rng = np.random.default_rng([seed, 1])
-        sample = np.array([[_drawn(p, rng) for p in parameters] for _ in range(_SAMPLE)], dtype=np.float64)
+        sample = np.stack([_drawn(p, rng) for p in parameters], axis=1)
         costs = np.exp(log_cost(sample) - self._declared)
         known = [float(costs.min()), 1.0]
         if best_point is not None:
@@ -153,8 +153,11 @@ def _share(transformer: ValueTransformer, x: ParameterValue) -> float:
     return float(transformer.transform(x)) / float(transformer.transformed.max)  # type: ignore[union-attr]
 
 
-def _drawn(parameter: ValueType, rng: np.random.Generator) -> float:
-    return float(rng.integers(parameter.n_categories)) if isinstance(parameter, Categorical) else float(rng.random())
+def _drawn(parameter: ValueType, rng: np.random.Generator) -> Point:
+    """Places in a parameter's range, at random."""
+    if isinstance(parameter, Categorical):
+        return rng.integers(parameter.n_categories, size=_SAMPLE).astype(np.float64)
+    return rng.random(_SAMPLE)
 
 
 class _Space:
