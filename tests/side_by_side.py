@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from world import World
-
 from oppertune.core.assignment import choose, position
 from oppertune.schemas.configs import Arm
+from world import World
 
 Latency = Callable[[Mapping[str, Any]], float]
 
@@ -29,7 +28,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         self.names = [f"i{n:03d}" for n in range(self.size)]
-        self.random = random.Random(self.seed)  # noqa: S311 - a test's own
+        self.random = random.Random(self.seed)
         self.host = {name: self.random.gauss(0, 0.1) for name in self.names}
 
     def arms(self) -> dict[str, Arm | None]:

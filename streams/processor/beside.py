@@ -66,8 +66,9 @@ def open_round(tuner: TunerState, scope: ScopeState, here: Sequence[str], learne
     shape = _shape(tuner, scope, here)
     if rolling is not None:
         requests.append(_candidate(tuner, scope, rolling, changes))
-    for number in range(len(shape.explore)):
-        requests.append(_asked(tuner, scope, arms.explore_arm(number), held, learners, changes))
+    requests += [
+        _asked(tuner, scope, arms.explore_arm(number), held, learners, changes) for number in range(len(shape.explore))
+    ]
     requests.append(_request(tuner, scope, BASELINE, "baseline", scope.incumbent.values, changes))
     scope.schedule, scope.looked_ms = "beside", now_ms
     scope.arms = requests
@@ -102,10 +103,10 @@ def _consider_rollout(
     if rolling is not None and (over or not held.items() <= rolling.values.items()):
         _drop(tuner, scope, learners, changes, "an instance has come that cannot run it")
         rolling = None
-    if rolling is None and holds.explores(tuner) and not scope.observing:
-        if rollout.begin_proposed(scope, held, changes.now_ms):
-            quantities.begin_stage(scope)
-            return
+    free = rolling is None and holds.explores(tuner) and not scope.observing
+    if free and rollout.begin_proposed(scope, held, changes.now_ms):
+        quantities.begin_stage(scope)
+        return
     if rolling is None and _explores(tuner, scope) and scope.explored >= rollout.FIRST_AFTER:
         algorithm, learner = tuner.spec.algorithm.name, learners.of(scope.scope)
         values = {**timed(algorithm, learner.recommend, context_of(scope)), **held}
@@ -245,7 +246,7 @@ def _look(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Cha
 
 
 def _broken(spec: TunerSpec, scope: ScopeState, tried: OpenRequest, why: str, *, lost: bool) -> End:
-    """The end of an arm that is withdrawn: its learner is told what was measured, or the worst where units were lost."""
+    """The end of an arm that is withdrawn: its learner is told what was measured; where units were lost, the worst."""
     if lost:
         return End("broken", why, closing.worst(spec, scope))
     end = closing.measured(spec, tried)
@@ -290,7 +291,7 @@ def arrived(scope: ScopeState, instance: str, *, restarted: bool) -> None:
 
 
 def over(tuner: TunerState, scope: ScopeState, changes: Changes) -> bool:
-    """Whether the round is over: all that is tried was measured enough or is behind its deadline, and the baseline is."""
+    """Whether the round is over: the baseline and all that is tried were measured enough, or are behind deadlines."""
     spec, now_ms = tuner.spec, changes.now_ms
     baseline = arms.of_kind(scope, "baseline")
     if baseline is None or request.over(spec, scope, baseline, now_ms):

@@ -108,7 +108,7 @@ def as_proposal(rolling: Rollout) -> Proposal | None:
 
 
 def drop(scope: ScopeState) -> None:
-    """A roll-out cannot go on as it was. What an operator proposed waits to be begun anew; a learner recommends again."""
+    """A roll-out cannot go on as it was. What an operator proposed begins anew; a learner recommends again."""
     if scope.rollout is not None:
         scope.proposal = scope.proposal or as_proposal(scope.rollout)
     scope.rollout = None
@@ -152,13 +152,15 @@ def judge(spec: TunerSpec, scope: ScopeState, rollout: Rollout, candidate: OpenR
     age_ms = now_ms - rollout.since_ms
     if not measured_enough(spec, scope, candidate, now_ms) or age_ms < ms(stages.min_s):
         return Verdict("stay")
-    if decides(stages, rollout.stage, units):
-        if not is_better(better(spec, scope, candidate.arm, stages.min_change)):
-            if age_ms < ms(stages.max_s):
-                return Verdict("stay")
-            chance = better_at_end(spec, scope, candidate.arm, stages.min_change)
-            if chance is None or chance >= BETTER_ALPHA:
-                return Verdict("reject", f"not surely better by {stages.min_change:.0%} within {stages.max_s:g} s")
+    undecided = decides(stages, rollout.stage, units) and not is_better(
+        better(spec, scope, candidate.arm, stages.min_change)
+    )
+    if undecided and age_ms < ms(stages.max_s):
+        return Verdict("stay")
+    if undecided:
+        chance = better_at_end(spec, scope, candidate.arm, stages.min_change)
+        if chance is None or chance >= BETTER_ALPHA:
+            return Verdict("reject", f"not surely better by {stages.min_change:.0%} within {stages.max_s:g} s")
     return Verdict("promote" if following(stages, rollout.stage, units) is None else "next")
 
 

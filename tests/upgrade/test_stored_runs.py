@@ -74,7 +74,9 @@ def _as_it_is_now(wrote: dict[str, Any]) -> None:
     if "spec" in wrote:
         before = wrote["spec"].pop("confirmation")
         rollout = {"turns": before["rounds"], "every": before["every"], "enabled": before["enabled"]}
-        wrote["spec"] = TunerSpec.model_validate({**wrote["spec"], "rollout": rollout}).model_dump(mode="json", exclude_none=True)
+        wrote["spec"] = TunerSpec.model_validate({**wrote["spec"], "rollout": rollout}).model_dump(
+            mode="json", exclude_none=True
+        )
 
 
 def test_every_record_of_every_topic_is_read_and_says_the_same(lines: Lines) -> None:
