@@ -231,14 +231,13 @@ def test_measurements_count_once_values_have_settled_and_equal_values_settle_onc
     assert all(event.active_for_s > 24 for event in second), "it is active since the first"
 
 
-def test_first_reports_come_early_where_the_record_asks_for_it(monkeypatch):
-    monkeypatch.setattr(ConfigRecord, "first_report_s", 1.0, raising=False)
+def test_first_reports_come_early_where_the_record_asks_for_it():
     alone = Alone(dataclasses.replace(CALM, rate_per_s=50.0))
     alone.wait(12)
-    alone.publish(record({}))
+    alone.publish(record({}, first_report_s=[1.0, 2.0, 4.0]))
     alone.wait(20)
     ages = [event.active_for_s for _, event in alone.of(MetricEvent) if event.instance == "i0000"]
-    assert ages == [1.0, 2.0, 4.0, 8.0, 16.0]
+    assert ages == [1.0, 2.0, 4.0, 14.0]
 
 
 def test_what_was_measured_before_a_change_is_reported_under_the_old_request():
@@ -539,7 +538,7 @@ def test_outliers_are_in_what_the_rounds_saw():
 
 
 def test_truth_knows_how_long_how_bad_was_run():
-    bad = simulation(system=Altered(values_hash(DECLARED), Effect(2.0)), confirmation={"enabled": False})
+    bad = simulation(system=Altered(values_hash(DECLARED), Effect(2.0)), explore={"share": 1.0}, rollout={"enabled": False})
     bad.run(0.05)
     figures = figures_of(bad)
     lived = bad.truth.instance_ms
@@ -558,7 +557,7 @@ def test_nobody_runs_anything_on_trial_when_a_worker_comes_back_after_two_leases
     away = simulation(dataclasses.replace(CALM, away_at_h=0.02, away_s=60.0))
     away.run(0.02 + 65 / 3600)
     assert away.stranded == 0
-    short = simulation(dataclasses.replace(CALM, away_at_h=0.02, away_s=5.0))
+    short = simulation(dataclasses.replace(CALM, away_at_h=0.02, away_s=5.0), explore={"share": 1.0})
     short.run(0.02 + 10 / 3600)
     assert short.stranded > 0, "their leases hold"
 

@@ -326,8 +326,10 @@ class Fleet:
         goes_on = before is not None and before.hash == arm.hash
         active_ms = before.active_ms if before is not None and goes_on else at_ms
         settled_ms = active_ms + round(record.settle_s * 1000)
+        tries = arm.kind in {"explore", "candidate"}
+        reported_ms = max(at_ms, settled_ms)
         return Run(
-            arm.request_id, arm.round, arm.arm, arm.hash, record.scope, active_ms, settled_ms, max(at_ms, settled_ms)
+            arm.request_id, arm.round, arm.arm, arm.hash, record.scope, active_ms, settled_ms, reported_ms, tries
         )
 
     def _run_values(self, instance: Instance, hash_: str, at_ms: int) -> None:
@@ -366,8 +368,8 @@ class Fleet:
     def _plan_report(self, instance: Instance, at_ms: int) -> None:
         run, record = instance.run, parsed(instance.record)
         if run is not None:
-            first_report_s = getattr(record, "first_report_s", None)
-            run.due_ms = max(at_ms, run.reported_ms) + gap_ms(run, record.interval_s, first_report_s, at_ms)
+            begun_ms = max(at_ms, run.reported_ms)
+            run.due_ms = begun_ms + gap_ms(run, record, begun_ms)
             self._agenda.plan(run.due_ms, "report", instance.who, instance.life)
 
     def _say(self, instance: Instance, at_ms: int, *, leaving: bool = False) -> None:

@@ -27,6 +27,7 @@ class Run:
         active_ms: Since when these values are in effect.
         settled_ms: Measurements count from here.
         reported_ms: What was measured up to then is reported.
+        tries: It is not what runs anyway: it reports early at first.
         due_ms: When the next report is due.
     """
 
@@ -38,6 +39,7 @@ class Run:
     active_ms: int
     settled_ms: int
     reported_ms: int
+    tries: bool = False
     due_ms: int = 0
 
 
@@ -129,9 +131,9 @@ def arm_of(record: ConfigRecord, unit: str) -> Arm | None:
     return arm if arm is not None and arm.kind in MEASURED_KINDS else None
 
 
-def gap_ms(run: Run, interval_s: float, first_report_s: float | None, now_ms: int) -> int:
-    """Until the next report, in milliseconds: the interval; at first less, doubling, where the record asks for it."""
-    interval_ms = max(round(interval_s * 1000), 1)
-    if not first_report_s:
-        return interval_ms
-    return min(max(round(first_report_s * 1000), now_ms - run.settled_ms, 1), interval_ms)
+def gap_ms(run: Run, record: ConfigRecord, now_ms: int) -> int:
+    """Until the next report, in milliseconds: the interval; at first less, where the record asks for it."""
+    interval_ms = max(round(record.interval_s * 1000), 1)
+    first = record.first_report_s if run.tries else ()
+    soon = (run.settled_ms + round(seconds * 1000) - now_ms for seconds in first)
+    return min([interval_ms, *(gap for gap in soon if gap > 0)])
