@@ -362,7 +362,7 @@ class ScopeState(_Mutable, Record):
     )
     salt: str = Field("", description="deals the units of arms that are side by side")
     pieces: list[Piece] = Field([], description="which units run which arm, while arms are side by side")
-    fresh: bool = Field(False, description="measurements came since the arms were last compared")
+    fresh: bool = Field(False, description="measurements or losses came since the arms were last compared")
     looked_ms: Milliseconds = Field(0, description="when the arms were last compared")
     observing: Counter = Field(0, description="rounds of the incumbent alone that are to be measured first")
     reference: Finite | None = Field(None, description="the incumbent's reward when tuning side by side began")

@@ -288,6 +288,7 @@ def arrived(scope: ScopeState, instance: str, *, restarted: bool) -> None:
     unit = scope.units.get(instance)
     if unit is not None and restarted and not unit.lost:
         guardrails.lose(scope, instance)
+        scope.fresh = True
 
 
 def over(tuner: TunerState, scope: ScopeState, changes: Changes) -> bool:
