@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fleet import INTERVAL_MS, START_MS, Fleet, Latencies, empty_scope, guard, metric_event, spec_of
@@ -208,6 +208,7 @@ lengths = st.lists(st.integers(0, 2**32), min_size=1, max_size=8)
 
 
 @given(lengths.flatmap(lambda found: st.tuples(st.just(found), st.permutations(found))))
+@example(([2**32, 2**32, 7], [7, 2**32, 2**32]))
 def test_sums_that_are_full_are_full_in_any_order_and_fit_into_64_bits(orders):
     spec = spec_of(guard("rate", "lat"))
     ends = []
