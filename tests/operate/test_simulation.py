@@ -538,7 +538,9 @@ def test_outliers_are_in_what_the_rounds_saw():
 
 
 def test_truth_knows_how_long_how_bad_was_run():
-    bad = simulation(system=Altered(values_hash(DECLARED), Effect(2.0)), explore={"share": 1.0}, rollout={"enabled": False})
+    bad = simulation(
+        system=Altered(values_hash(DECLARED), Effect(2.0)), explore={"share": 1.0}, rollout={"enabled": False}
+    )
     bad.run(0.05)
     figures = figures_of(bad)
     lived = bad.truth.instance_ms

@@ -17,6 +17,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from oppertune.core.values import Categorical, Integer, ParameterValue, Real
+from oppertune.streams.operate.simulation.system import quality
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -30,7 +31,7 @@ def benchmark(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(name, os.environ.get(name, "1"))  # regret.py sets them for its processes
     yield import_module
-    for name in ("pages", "problems", "regret", "tails", "made_up", "options", "stream", "evidence"):
+    for name in ("pages", "problems", "regret", "tails", "made_up", "options", "rollout", "stream", "evidence"):
         sys.modules.pop(name, None)
 
 
@@ -92,6 +93,47 @@ def test_made_up_systems_are_played_by_every_learner(benchmark):
     _, found = run("made_up.py")
     assert {row["learner"] for row in found["rows"]} == set(benchmark("made_up").LEARNERS)
     assert written() == before
+
+
+def test_rollout_plays_a_fleet_of_every_experiment(benchmark, tmp_path):
+    before, kept = written(), tmp_path / "kept"
+    done, found = run("rollout.py", "--processes", "2", "--keep", str(kept))
+    rollout = benchmark("rollout")
+    assert found["played"] == found["runs"] == len(rollout.EXPERIMENTS)
+    assert found["faster"] > 1
+    for title in rollout.TITLES.values():
+        assert f"## {title}" in done.stdout
+    kept.write_text(kept.read_text() + '[{"experiment": "eq')
+    again, found = run("rollout.py", "--keep", str(kept))
+    assert found["played"] == 0, "it goes on where it was stopped"
+    assert again.stdout.splitlines()[:-1] == done.stdout.splitlines()[:-1]
+    assert written() == before
+
+
+def test_a_measured_system_is_the_same_to_simulations_and_benchmarks(benchmark):
+    problems, rollout = benchmark("problems"), benchmark("rollout")
+    for name in ("llvm", "hsqldb", "redis"):
+        problem = problems.Measured(name)
+        parameters = problem.parameters(0)
+        system = rollout.measured_system(name, parameters, problem.names)
+        rng = np.random.default_rng(0)
+        for _ in range(50):
+            row = problem.rows[int(rng.integers(len(problem.rows)))].tolist()
+            played = {
+                of[0]: problems._parameter(*of).val for of in zip(problem.names, problem.levels, row, strict=True)
+            }
+            q = quality(system, system.effect(played).cost)
+            assert q == pytest.approx(problem.regret(played), abs=1e-6)
+
+
+def test_what_was_never_withdrawn_waited_for_ever(benchmark):
+    rollout = benchmark("rollout")
+    usual = {"bad_arms": 10, "to_withdrawal": [1.0] * 8 + [3.0], "exposures_s": []}
+    assert rollout._bad([usual]) == ["10", "90%", "1.0", "3.0", "—", "—"]
+    assert rollout._bad([{**usual, "to_withdrawal": [1.0] * 4}]) == ["10", "40%", "—", "—", "—", "—"]
+    case = rollout.Case("not of this version", 1, None, "≤ 1 %", needs="no such field")
+    assert not case.possible
+    assert rollout.row("equal", case, []) == ["not of this version", "—", "≤ 1 %", "—", "—", "—"]
 
 
 def test_options_plays_every_row(benchmark):
