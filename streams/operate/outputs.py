@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from ...schemas.spec import TunerSpec
-from ...schemas.state import Incumbent, Suspension
+from ...schemas.state import Hold, Incumbent, Pin, Proposal, Suspension
 from .simulation.figures import Figures
 from .steering.verbs import VERBS
 from .text import printable_json
@@ -144,6 +144,9 @@ class ShownScope(BaseModel):
     waiting_for: str = Field(description="why it does not go on right now, in a sentence")
     not_shared: list[str] = Field(description="which parameters apps and spec do not share, in sentences")
     incumbent: Incumbent
+    version: int = Field(description="number of the incumbent in tuner history")
+    pins: dict[str, Pin] = Field(description="of this context alone")
+    proposal: Proposal | None = Field(description="an operator's configuration that waits to be rolled out")
     schedule: str = Field(description="beside: arms run side by side; turns: one configuration after the other")
     arms: list[ShownArm]
     rollout: RollingOut | None
@@ -163,6 +166,8 @@ class ShownTuner(Output):
     status: str
     unreadable: str | None
     suspended: Suspension | None
+    hold: Hold | None = Field(description="who holds it, why, since when and until when; null where nobody does")
+    pins: dict[str, Pin] = Field(description="of all contexts")
     spec: TunerSpec | None
     incarnation: int | None
     lag: int = Field(description="events of the tuner's partition that are not applied; transaction markers count")
@@ -185,6 +190,83 @@ class BestList(Output):
 
     tuner: str
     incumbents: list[BestOfContext]
+
+
+class ChangedValue(BaseModel):
+    """A parameter's value before and after; null where there was, or is, no such parameter."""
+
+    parameter: str
+    before: str | int | float | None
+    after: str | int | float | None
+
+
+class ShownVersion(BaseModel):
+    """A version of a context's incumbent."""
+
+    number: int
+    values: ShownValues
+    hash: str
+    since_ms: int
+    gain: float | None = Field(description="measured reward above the incumbent's before it")
+    by: str = Field(description="learner, or the author of a command as its sender wrote it")
+    reason: str
+    restores: int | None = Field(description="number of the version that a rollback brought back with it")
+    changed: list[ChangedValue] = Field(description="against the version before it, where that is remembered")
+
+
+class HistoryOfContext(BaseModel):
+    """A context's versions, oldest first."""
+
+    scope: str
+    context: ShownContext | None
+    versions: list[ShownVersion]
+
+
+class TunerHistory(Output):
+    """``oppertune tuner history``."""
+
+    tuner: str
+    contexts: list[HistoryOfContext]
+
+
+class TunerDiff(Output):
+    """``oppertune tuner diff``."""
+
+    tuner: str
+    scope: str
+    context: ShownContext | None
+    first: int
+    second: int
+    changed: list[ChangedValue]
+
+
+class WhyRuns(BaseModel):
+    """What some instances of a context run, and why."""
+
+    arm: str | None = Field(description="null: no arm is theirs, they run what the fleet falls back to")
+    kind: str | None
+    round: int | None
+    version: int | None = Field(description="number in tuner history; null: it is no incumbent")
+    values: ShownValues
+    instances: list[str]
+    because: list[str] = Field(description="sentences")
+
+
+class WhyContext(BaseModel):
+    """A context of a tuner, and what runs there."""
+
+    scope: str
+    context: ShownContext | None
+    runs: list[WhyRuns]
+
+
+class TunerWhy(Output):
+    """``oppertune tuner why``."""
+
+    tuner: str
+    status: str
+    because: list[str] = Field(description="what holds for all contexts, in sentences")
+    contexts: list[WhyContext]
 
 
 class WatchEvent(Output):
@@ -277,6 +359,9 @@ OUTPUTS: dict[str, type[Output]] = {
     "tuner-list": TunerList,
     "tuner-show": ShownTuner,
     "tuner-best": BestList,
+    "tuner-history": TunerHistory,
+    "tuner-diff": TunerDiff,
+    "tuner-why": TunerWhy,
     "watch": WatchEvent,
     "dead-letters-list": DeadLetterList,
     "dead-letters-show": ShownDeadLetter,

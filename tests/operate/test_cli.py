@@ -20,7 +20,9 @@ from oppertune.streams.operate.specs.file import read_spec
 COMMANDS = [
     ["demo"], ["worker"], ["broker"], ["topics", "create"], ["topics", "check"], ["topics", "adopt"],
     ["tuner", "init"], ["tuner", "apply"], ["tuner", "delete"], ["tuner", "list"], ["tuner", "show"], ["tuner", "best"],
-    ["tuner", "pause"], ["tuner", "resume"], ["tuner", "reset"], ["tuner", "picture"],
+    ["tuner", "pause"], ["tuner", "freeze"], ["tuner", "observe"], ["tuner", "kill"], ["tuner", "resume"],
+    ["tuner", "rollback"], ["tuner", "pin"], ["tuner", "unpin"], ["tuner", "set"], ["tuner", "reset"],
+    ["tuner", "history"], ["tuner", "diff"], ["tuner", "why"], ["tuner", "picture"],
     ["dead-letters", "list"], ["dead-letters", "show"], ["watch"], ["export"], ["simulate"],
 ]  # fmt: skip
 

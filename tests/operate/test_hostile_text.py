@@ -59,6 +59,9 @@ def evil_world() -> World:
     world.fold()
     world.here(WHOLE, tuner="evil", context={f"zone {EVIL}": WHOLE})
     world.fold()
+    world.command("set", "evil", values={f"pool {EVIL}": 2}, now=True, author=WHOLE, reason=WHOLE)
+    world.command("pin", "evil", values={f"mode {EVIL}": WHOLE}, author=WHOLE, reason=WHOLE)
+    world.fold()
     [key] = [key for key in world.configs if key != "evil"]
     scope = key.partition("/")[2]
     for _ in range(9):
@@ -110,12 +113,33 @@ READING = {
     "tuner list": [],
     "tuner show": ["evil"],
     "tuner best": ["evil"],
+    "tuner history": ["evil"],
+    "tuner diff": ["evil", "1", "2"],
+    "tuner why": ["evil", "--instance", WHOLE],
     "watch": ["evil", "--last", "1000", "--rounds", "5"],
     "dead-letters list": [],
     "dead-letters show": ["PLACE"],
 }
+<<<<<<< HEAD
 STEERING = ["tuner apply", "tuner delete", "tuner pause", "tuner resume", "tuner reset"]
 FILES = ["tuner picture", "export", "tuner init", "simulate"]
+=======
+STEERING: dict[str, list[str]] = {
+    "tuner apply": [],
+    "tuner pause": [],
+    "tuner freeze": [],
+    "tuner observe": [],
+    "tuner kill": [],
+    "tuner resume": [],
+    "tuner rollback": ["1"],
+    "tuner pin": [f"pool {EVIL}=2"],
+    "tuner unpin": [f"mode {EVIL}"],
+    "tuner set": [f"pool {EVIL}=3"],
+    "tuner reset": ["--yes"],
+    "tuner delete": ["--yes"],
+}
+FILES = ["tuner picture", "export", "tuner init"]
+>>>>>>> 75adcbe (history, diff and why: what ran, who wanted it, and why an instance runs what it runs; show says who holds a tuner)
 OWN_TEXT = ["topics create", "topics check", "topics adopt", "worker", "broker", "demo"]
 """They print nothing of others; a worker logs, which is below."""
 
@@ -169,11 +193,11 @@ def test_what_workers_and_users_say_is_printed_as_text(evil, call, monkeypatch, 
     path = tmp_path / "spec.json"
     path.write_text(json.dumps(SPEC))
     target = str(path) if command == "tuner apply" else "evil"
-    sure = ["--yes"] if command in {"tuner reset", "tuner delete"} else []
-    ended = call(*command.split(), target, *sure, "--author", WHOLE, "--reason", WHOLE)
+    more = STEERING[command]
+    ended = call(*command.split(), target, *more, "--author", WHOLE, "--reason", WHOLE)
     assert ended.code == (ExitCode.OK if command == "tuner resume" else ExitCode.REFUSED), ended.err
     harmless(ended.out + ended.err)
-    missing = call(*command.split(), str(tmp_path / EVIL), *sure)
+    missing = call(*command.split(), str(tmp_path / EVIL), *more)
     assert missing.code in {ExitCode.INVALID, ExitCode.NOT_FOUND, ExitCode.USAGE}
     harmless(missing.out + missing.err)
 

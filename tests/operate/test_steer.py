@@ -103,7 +103,17 @@ def test_what_every_other_command_prints_as_json_is_what_its_schema_says(cli, tm
         "tuner-init": ["steered", "--parameter", "pool=10:1..100", "--output", str(spec)],
         "tuner-apply": [str(spec)],
         "tuner-pause": ["steered", "--author", "ada", "--reason", "load test"],
+        "tuner-freeze": ["steered", "--for", "2h"],
+        "tuner-observe": ["steered", "--until", "2100-01-01T00:00Z"],
+        "tuner-kill": ["steered"],
         "tuner-resume": ["steered"],
+        "tuner-pin": ["steered", "pool=20", "--reason", "40 connections"],
+        "tuner-unpin": ["steered", "pool"],
+        "tuner-set": ["steered", "pool=30", "--now"],
+        "tuner-rollback": ["steered"],
+        "tuner-history": ["steered"],
+        "tuner-diff": ["steered", "1", "2"],
+        "tuner-why": ["steered"],
         "tuner-reset": ["steered", "--yes"],
         "tuner-delete": ["steered", "--yes"],
         "topics-create": [],
@@ -111,7 +121,15 @@ def test_what_every_other_command_prints_as_json_is_what_its_schema_says(cli, tm
     }
     told = {name: checked(name, cli(*name.split("-", 1), *given, "--json").out) for name, given in arguments.items()}
     done = {name.partition("-")[2]: one["done"] for name, one in told.items() if "done" in one}
-    assert done == {"apply": "applied", "pause": "paused", "resume": "resumed", "reset": "reset", "delete": "deleted"}
+    assert done == {
+        "apply": "applied", "pause": "paused", "freeze": "frozen", "observe": "observing", "kill": "killed",
+        "resume": "resumed", "pin": "pinned", "unpin": "unpinned", "set": "set", "rollback": "rolled back",
+        "reset": "reset", "delete": "deleted",
+    }  # fmt: skip
+    [context] = told["tuner-history"]["contexts"]
+    assert [(v["number"], v["values"]["pool"]) for v in context["versions"]] == [(1, 10), (2, 20), (3, 30), (4, 20)]
+    assert told["tuner-diff"]["changed"] == [{"parameter": "pool", "before": 10, "after": 20}]
+    assert told["tuner-why"]["status"] == "observing"
     assert (
         told["tuner-reset"]["incarnation"] > told["tuner-resume"]["incarnation"] == told["tuner-apply"]["incarnation"]
     )

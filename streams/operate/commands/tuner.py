@@ -13,10 +13,13 @@ from ...broker import BrokerSettings
 from ..console import line, out, report
 from ..exit_codes import ExitCode
 from ..outputs import SpecWritten
+from ..reading.contexts import matching, the_one
 from ..reading.rounds import read_rounds
 from ..reading.tuners import must_exist, read_tuner, read_tuners
+from ..reporting.history import diff, diff_data, history, history_data
 from ..reporting.tuner_json import best_data, list_data, show_data
 from ..reporting.tuner_text import best, list_table, show
+from ..reporting.why import why, why_data
 from ..specs.short_forms import FORMS
 from ..text import shell_lines
 from .connection import connected
@@ -143,6 +146,58 @@ def tuner_best(
         except InvalidInput as error:
             raise CommandFailed(f"tuner {name}: {error}", ExitCode.USAGE) from error
         typer.echo("".join(f"{one}\n" for one in lines), nl=False)
+
+
+@tuner.command("history", epilog="Example: oppertune tuner history checkout --context region=eu")
+@connected
+def tuner_history(name: Name, *, settings: BrokerSettings, context: Context = None, as_json: AsJson = False) -> None:
+    """What the incumbents of each context were: since when, by whom, why, and what each changed. Needs no worker."""
+    view = must_exist(name, read_tuners(settings, name).get(name))
+    told = history_data(name, matching(view, context or ()))
+    if as_json:
+        told.show()
+    else:
+        out.print(history(told))
+
+
+@tuner.command("diff", epilog="Example: oppertune tuner diff checkout 2 3")
+@connected
+def tuner_diff(
+    name: Name,
+    first: Annotated[int, typer.Argument(metavar="A", help="number of a version in history")],
+    second: Annotated[int, typer.Argument(metavar="B", help="number of another")],
+    *,
+    settings: BrokerSettings,
+    context: Context = None,
+    as_json: AsJson = False,
+) -> None:
+    """What is different in two versions of a context's incumbent."""
+    view = must_exist(name, read_tuners(settings, name).get(name))
+    told = diff_data(name, the_one(view, context or ()), first, second)
+    if as_json:
+        told.show()
+    else:
+        out.print(diff(told))
+
+
+@tuner.command("why", epilog="Example: oppertune tuner why checkout --instance checkout-7f9c")
+@connected
+def tuner_why(
+    name: Name,
+    *,
+    settings: BrokerSettings,
+    instance: Annotated[str, typer.Option(help="only of this instance, and more of it")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Why instances run what they run: version, arm, hold, pins, and who said so. Needs no worker."""
+    view = must_exist(name, read_tuner(settings, name))
+    if view.state is None:
+        raise CommandFailed(f"the state of tuner {name} cannot be read: {view.unreadable}", ExitCode.FAILED)
+    told = why_data(view, view.state, time.time_ns() // 1_000_000, instance)
+    if as_json:
+        told.show()
+    else:
+        out.print(why(told))
 
 
 @tuner.command("picture", epilog="Example: oppertune tuner picture checkout --output checkout.png")

@@ -7,6 +7,7 @@ from ....schemas.state import OpenRequest, ScopeState
 from ...processor.presence import present
 from ...processor.request import expected, samples
 from ...processor.shared_parameters import not_shared
+from ...processor.versions import current
 from ..outputs import (
     BestList,
     BestOfContext,
@@ -47,6 +48,8 @@ def show_data(view: TunerView, rewards: Mapping[str, list[float]], now_ms: int) 
         status=view.status,
         unreadable=view.unreadable or None,
         suspended=state.suspended if state is not None else None,
+        hold=state.hold if state is not None else None,
+        pins=state.pins if state is not None else {},
         spec=state.spec if state is not None else None,
         incarnation=state.incarnation if state is not None else None,
         lag=view.partition.lag,
@@ -60,6 +63,9 @@ def show_data(view: TunerView, rewards: Mapping[str, list[float]], now_ms: int) 
                 waiting_for=waiting_for(state, scope, view.partition, now_ms),
                 not_shared=not_shared(state, scope, view.partition.presence_known_ms(now_ms)),
                 incumbent=scope.incumbent,
+                version=current(scope).number,
+                pins=scope.pins,
+                proposal=scope.proposal,
                 schedule=scope.schedule,
                 arms=[
                     _arm(state.spec, scope, request, view.partition.presence_known_ms(now_ms)) for request in scope.arms

@@ -14,16 +14,22 @@ from ....schemas.state import OpenRequest, Rollout, ScopeState, TunerState
 from ...processor.presence import present
 from ...processor.request import expected
 from ...processor.shared_parameters import not_shared
+from ...processor.versions import LEARNER, current
 from ..console import line
 from ..outputs import BestList
 from ..reading.partition_progress import PartitionProgress
 from ..reading.tuners import TunerView
 from ..text import printable
 from ..times import when
+from . import who
 from .waiting import ago, waiting_for
 
 _BARS = "▁▂▃▄▅▆▇█"
-_COLOURS = {"tuning": "green", "achieved": "cyan", "parked": "yellow", "paused": "yellow"}
+_COLOURS = {
+    "tuning": "green",
+    "achieved": "cyan",
+    **dict.fromkeys(("parked", "observing", "frozen", "paused", "killed"), "yellow"),
+}
 
 
 def _status(view: TunerView) -> Text:
@@ -85,6 +91,9 @@ def show(view: TunerView, rewards: Mapping[str, list[float]], now_ms: int) -> Re
         where = f"{state.suspended.topic} offset {state.suspended.offset}, " if state.suspended.topic else ""
         lines.append(line(f"suspended: {state.suspended.reason}", "red"))
         lines.append(_indented(f"at {where}{when(state.suspended.time_ms)}; the fleet runs the incumbent"))
+    if state.hold is not None:
+        lines += [line(who.of_hold(state.hold), "yellow"), _indented(who.RUNS[state.hold.kind])]
+    lines += [line(who.of_pin(name, pin), "yellow") for name, pin in sorted(state.pins.items())]
     spec = state.spec
     applied = f"applied {when(state.applied_ms)} by {state.author}{': ' + state.reason if state.reason else ''}"
     lines += [line(f"{spec.algorithm.name}; {applied}"), line(f"declared: {_values(spec, spec.declared())}")]
@@ -114,7 +123,7 @@ def _scope(
     """A context's lines: narrow enough for any terminal."""
     spec, incumbent = state.spec, scope.incumbent
     known = "" if incumbent.reward is None else f"reward {_number(incumbent.reward)}, "
-    origin = f"since round {incumbent.since_round}" if incumbent.confirmed else "declared"
+    origin = _origin(scope)
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in scope.outcomes.items())
     trying = ", ".join(dict.fromkeys(request.kind for request in scope.arms)) or "none is open"
     lines = [
@@ -125,14 +134,27 @@ def _scope(
         _indented(f"last reward {_number(scope.last_reward)}" + (f"  {sparkline(rewards)}" if rewards else "")),
         _indented(f"incumbent: {_values(spec, incumbent.values)} ({known}{origin})"),
     ]
+    lines += [_indented(who.of_pin(name, pin)) for name, pin in sorted(scope.pins.items())]
     if scope.schedule == "beside":
         lines += [_indented(_arm(spec, scope, r, view.partition.presence_known_ms(now_ms))) for r in scope.arms]
     if scope.rollout is not None:
         lines.append(_indented(_rolling(spec, scope, scope.rollout, now_ms)))
+    if scope.proposal is not None:
+        lines.append(_indented(f"{_values(spec, scope.proposal.values)}: {who.of_proposal(scope.proposal)}"))
     if spec.target is not None:
         lines.append(_indented(_target(spec.target, scope)))
     lines += [_indented(said) for said in _presence(scope, view.partition.presence_known_ms(now_ms))]
     return lines
+
+
+def _origin(scope: ScopeState) -> str:
+    """Where the incumbent comes from."""
+    version = current(scope)
+    if not scope.incumbent.confirmed:
+        return "declared"
+    if version.by == LEARNER:
+        return f"since round {scope.incumbent.since_round}"
+    return who.of_version(version)
 
 
 def _arm(spec: TunerSpec, scope: ScopeState, request: OpenRequest, now_ms: int) -> str:

@@ -3,6 +3,7 @@
 from ....schemas.spec import TunerSpec
 from ....schemas.state import OpenRequest, ScopeState, TunerState
 from ...processor.config_record import status_of
+from ...processor.holds import measures
 from ...processor.presence import last_heard_ms, present
 from ...processor.request import never_recorded, progress, refusals
 from ...processor.standstill import standstill
@@ -26,8 +27,8 @@ def waiting_for(tuner: TunerState, scope: ScopeState, partition: PartitionProgre
     status = status_of(tuner, scope)
     if status == "suspended":
         return f"suspended; mend the cause, then: oppertune tuner resume {tuner.tuner}"
-    if status == "paused":
-        return f"paused; go on with: oppertune tuner resume {tuner.tuner}"
+    if not measures(tuner):
+        return f"{status}; go on with: oppertune tuner resume {tuner.tuner}"
     if partition.behind(now_ms):
         return _worker(partition, now_ms)
     if not present(scope, now_ms):
@@ -36,7 +37,11 @@ def waiting_for(tuner: TunerState, scope: ScopeState, partition: PartitionProgre
         return "the next sign of life of an instance"
     measuring = _measuring(tuner.spec, scope, scope.arms[0], now_ms)
     still = standstill(tuner.spec, scope, now_ms)
-    before = "target achieved, the incumbent is watched: " if status == "achieved" else ""
+    before = {
+        "achieved": "target achieved, the incumbent is watched: ",
+        "frozen": f"frozen; go on with: oppertune tuner resume {tuner.tuner}. Until then, the incumbent is watched: ",
+        "observing": "it only observes, the incumbent is watched: ",
+    }.get(status, "")
     return f"{before}{measuring}{f'. It stands still: {still}' if still else ''}"
 
 

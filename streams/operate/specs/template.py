@@ -87,7 +87,7 @@ def commented_spec(name: str, parameters: Sequence[Parameter], term: Term, file:
         _section("target", Target(reward=good)),
         [
             f"#{field}: {example}  # {_text(TunerSpec, field)}"
-            for field, example in {"heartbeat_s": 10, "lease_s": 30, "max_instances": 1000}.items()
+            for field, example in {"mode": "auto", "heartbeat_s": 10, "lease_s": 30, "max_instances": 1000}.items()
         ],
         ["# In the app:", *(f"#   {line}".rstrip() for line in app_lines(name, parameters, term))],
     ]
