@@ -120,10 +120,6 @@ READING = {
     "dead-letters list": [],
     "dead-letters show": ["PLACE"],
 }
-<<<<<<< HEAD
-STEERING = ["tuner apply", "tuner delete", "tuner pause", "tuner resume", "tuner reset"]
-FILES = ["tuner picture", "export", "tuner init", "simulate"]
-=======
 STEERING: dict[str, list[str]] = {
     "tuner apply": [],
     "tuner pause": [],
@@ -138,8 +134,7 @@ STEERING: dict[str, list[str]] = {
     "tuner reset": ["--yes"],
     "tuner delete": ["--yes"],
 }
-FILES = ["tuner picture", "export", "tuner init"]
->>>>>>> 75adcbe (history, diff and why: what ran, who wanted it, and why an instance runs what it runs; show says who holds a tuner)
+FILES = ["tuner picture", "export", "tuner init", "simulate"]
 OWN_TEXT = ["topics create", "topics check", "topics adopt", "worker", "broker", "demo"]
 """They print nothing of others; a worker logs, which is below."""
 
