@@ -268,6 +268,7 @@ class Piece(_Part):
 
     share: float
     arm: Identifier
+    why: Prose = Field("", description="why the arm was withdrawn, if it was", exclude_if=lambda why: not why)
 
 
 class Rollout(_Part):
@@ -300,7 +301,7 @@ class Incumbent(_Part):
 
 
 MAX_VERSIONS = 32
-"""Incumbents of a scope that are remembered, the newest: 20 kB of state with 50 parameters."""
+"""Incumbents of a scope that are remembered, the newest: 50 kB of state where there are 50 parameters."""
 
 
 class Version(_Part):

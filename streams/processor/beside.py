@@ -238,6 +238,9 @@ def _look(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Cha
         if why:
             lost = limit is None and guardrails.units_lost(found)
             close(tuner, scope, tried, learners, changes, _broken(spec, scope, tried, why, lost=lost))
+            for piece in scope.pieces:
+                if piece.arm == tried.arm:
+                    piece.why = why[:1000]
             if tried.kind == "candidate" and scope.rollout is not None:
                 rollout.reject(scope, scope.rollout)
             changes.publish(scope)

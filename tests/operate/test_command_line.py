@@ -25,7 +25,6 @@ from oppertune.core.errors import BrokerUnreachable, CommandFailed
 from oppertune.schemas import ConfigRecord
 from oppertune.schemas.events import Command
 from oppertune.schemas.keys import partition_of
-from oppertune.schemas.state import Incumbent
 from oppertune.streams import worker as worker_package
 from oppertune.streams.broker import BrokerSettings, delete_topics, read_table, reading
 from oppertune.streams.operate.exit_codes import ExitCode
@@ -33,6 +32,7 @@ from oppertune.streams.operate.outputs import ShownTuner
 from oppertune.streams.operate.reading.tuners import TunerView, read_tuners
 from oppertune.streams.operate.reporting.tuner_text import list_table, show
 from oppertune.streams.operate.steering import send as sending
+from oppertune.streams.processor.versions import LEARNER, promote
 from oppertune.streams.worker import WorkerSettings
 from world import World, spec
 
@@ -387,10 +387,10 @@ class TestOnAnyTerminal:
     def test_where_the_incumbent_is_from(self):
         view = self.view()
         assert "ratio=0.5 (declared)" in self.printed(show(view, {}, NOW_MS), 100)
-        values = {"mode": "fast", "pool": 20, "ratio": 0.123456789}
-        view.scopes[0].incumbent = Incumbent(values=values, hash="0", reward=0.75, since_round=2, confirmed=True)
+        values: dict[str, str | int | float] = {"mode": "fast", "pool": 20, "ratio": 0.123456789}
+        promote(view.scopes[0], values, by=LEARNER, reason="", now_ms=NOW_MS, reward=0.75)
         shown = self.printed(show(view, {}, NOW_MS), 100)
-        assert "incumbent: mode=fast, pool=20, ratio=0.123457 (reward 0.75, since round 2)" in shown
+        assert "incumbent: mode=fast, pool=20, ratio=0.123457 (reward 0.75, since round 3)" in shown
 
     @pytest.mark.parametrize("width", [50, 80])
     def test_a_list_fits_the_width_with_its_numbers(self, width):

@@ -135,3 +135,14 @@ def test_each_verb_sends_its_command_and_says_its_sentence_or_that_there_is_noth
         assert told == {"tuner": "checkout", "done": "nothing", "incarnation": told["incarnation"], "losses": None}
         assert told["incarnation"] is not None
         assert len(alone) == (1 if verb.word != "apply" else 3), "of a spec, the worker decides"
+
+
+def test_a_hold_takes_its_end_as_a_length_or_a_point_in_time(alone, call, monkeypatch):
+    monkeypatch.setattr("time.time_ns", lambda: 10**15)
+    assert call("tuner", "freeze", "checkout", "--for", "2h").code == ExitCode.OK
+    assert call("tuner", "freeze", "checkout", "--until", "2100-01-31T08:00Z").code == ExitCode.OK
+    assert [command.until_ms for command in alone] == [10**9 + 7_200_000, 4_105_065_600_000]
+    both = call("tuner", "freeze", "checkout", "--for", "2h", "--until", "2100-01-31T08:00Z")
+    assert (both.code, "give one" in both.err) == (ExitCode.USAGE, True)
+    assert call("tuner", "kill", "checkout", "--until", "tomorrow").code == ExitCode.USAGE
+    assert len(alone) == 2

@@ -14,6 +14,7 @@ from ...processor.config_record import config_record
 from ...processor.holds import explores
 from ...processor.presence import present
 from ...processor.request import of_id
+from ...processor.rollout import as_proposal
 from ...processor.versions import current
 from ..console import line
 from ..exit_codes import ExitCode
@@ -84,7 +85,7 @@ def _runs(view: TunerView, state: TunerState, scope: ScopeState, now_ms: int, in
             instances=sorted(by_arm[arm.arm]),
             because=[*_of_arm(state, scope, arm), *_said_so(scope, arm, instance)],
         )
-        for arm in arms
+        for arm in {arm.arm: arm for arm in arms}.values()  # an arm may have two pieces
         if by_arm[arm.arm] or not instance
     ]
     if by_arm[None] or not (arms or instance):
@@ -123,9 +124,30 @@ def _of_arm(state: TunerState, scope: ScopeState, arm: Arm) -> list[str]:
         return [f"round {arm.round} measures the incumbent", who.of_version(current(scope)), *achieved, *pins]
     if arm.kind == "explore":
         return [f"round {arm.round} tries what {state.spec.algorithm.name} asked for", *pins]
-    proposed = scope.proposal if scope.block is not None and scope.block.proposed else None
+    if arm.kind == "withdrawn":
+        broke = next((piece.why for piece in scope.pieces if piece.arm == arm.arm and piece.why), "")
+        return [
+            f"its arm was withdrawn{f': {broke}' if broke else ''}; it runs the incumbent until the round ends",
+            *pins,
+        ]
+    return [*_of_rollout(state, scope, arm), *pins]
+
+
+def _of_rollout(state: TunerState, scope: ScopeState, arm: Arm) -> list[str]:
+    rolling = scope.rollout
+    if rolling is None:
+        return [f"round {arm.round} judges it against the incumbent"]
+    proposed = as_proposal(rolling)
     whose = who.of_proposal(proposed) if proposed is not None else f"{state.spec.algorithm.name} recommends it"
-    return [f"round {arm.round} judges it against the incumbent", whose, *pins]
+    if scope.schedule == "turns":
+        return [f"round {arm.round} is its turn of roll-out {rolling.number}, judged against the incumbent's", whose]
+    stages = state.spec.rollout.stages
+    share = stages[min(rolling.stage, len(stages) - 1)]
+    return [
+        f"roll-out {rolling.number} is in stage {rolling.stage + 1} of {len(stages)}, {share:.0%} of the instances,"
+        f" since {when(rolling.since_ms)}",
+        whose,
+    ]
 
 
 def _said_so(scope: ScopeState, arm: Arm, instance: str) -> list[str]:
