@@ -26,7 +26,7 @@ from world import SPEC, World, running, spec
 TUNED = spec(
     parameters=SPEC["parameters"][:2],
     algorithm={"name": "auto", "args": {"random_seed": 3}},
-    confirmation={"enabled": True, "every": 4, "rounds": 1},
+    rollout={"enabled": True, "every": 4, "turns": 1},
 )
 EU, US = (generate_context_id({"region": region}) for region in ("eu", "us"))
 

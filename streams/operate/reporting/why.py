@@ -126,10 +126,8 @@ def _of_arm(state: TunerState, scope: ScopeState, arm: Arm) -> list[str]:
         return [f"round {arm.round} tries what {state.spec.algorithm.name} asked for", *pins]
     if arm.kind == "withdrawn":
         broke = next((piece.why for piece in scope.pieces if piece.arm == arm.arm and piece.why), "")
-        return [
-            f"its arm was withdrawn{f': {broke}' if broke else ''}; it runs the incumbent until the round ends",
-            *pins,
-        ]
+        said = f": {broke}" if broke else ""
+        return [f"its arm was withdrawn{said}; it runs the incumbent until the round ends", *pins]
     return [*_of_rollout(state, scope, arm), *pins]
 
 
@@ -143,11 +141,8 @@ def _of_rollout(state: TunerState, scope: ScopeState, arm: Arm) -> list[str]:
         return [f"round {arm.round} is its turn of roll-out {rolling.number}, judged against the incumbent's", whose]
     stages = state.spec.rollout.stages
     share = stages[min(rolling.stage, len(stages) - 1)]
-    return [
-        f"roll-out {rolling.number} is in stage {rolling.stage + 1} of {len(stages)}, {share:.0%} of the instances,"
-        f" since {when(rolling.since_ms)}",
-        whose,
-    ]
+    stage = f"stage {rolling.stage + 1} of {len(stages)}, {share:.0%} of the instances"
+    return [f"roll-out {rolling.number} is in {stage}, since {when(rolling.since_ms)}", whose]
 
 
 def _said_so(scope: ScopeState, arm: Arm, instance: str) -> list[str]:
