@@ -22,7 +22,8 @@ TUNED = spec(
 
 def usual(values: Any) -> float:
     """Best at pool 60 and fast: 5.4 times as fast as declared."""
-    return 10 * (0.5 + abs(values["pool"] - 60) / 50) * (0.5 if values["mode"] == "fast" else 1.0)
+    pool: int = values["pool"]
+    return 10 * (0.5 + abs(pool - 60) / 50) * (0.5 if values["mode"] == "fast" else 1.0)
 
 
 def begun(size: int, latency: Any = usual, **changes: Any) -> Fleet:
