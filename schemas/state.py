@@ -136,8 +136,8 @@ class Presence(_Part):
 
     expires_ms: Milliseconds
     heard_ms: Milliseconds | None = Field(None, description="time of its newest sign of life")
-    boot: str | None = None
-    seq: int = -1
+    boot: str | None = Field(None, description="written by 0.1.0 alone, as is the next: producers have it")
+    seq: int | None = None
 
 
 def _from_hex(word: object) -> object:
@@ -222,8 +222,9 @@ class Unit(_Part):
     )
     reports: Counter = Field(0, description="metric events of this round that were applied")
     last_ms: Milliseconds = Field(0, description="time of the newest of them; 0 before the first")
-    losses: Counter = Field(0, description="how often it was lost in this round")
-    lost: bool = Field(False, description="its loss is counted, and it was not heard of since")
+    losses: Counter | None = Field(None, description="how often it was lost in this round")
+    lost: bool | None = Field(None, description="its loss is counted, and it was not heard of since")
+    shows: bool | None = Field(None, description="its measurements are in the baseline's windows")
     sums: dict[str, Sums] = Field({}, description="by quantity; whole numbers, so that no order matters")
 
 

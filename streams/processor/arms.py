@@ -31,8 +31,11 @@ class Shape(NamedTuple):
 
 
 def beside(spec: TunerSpec, units: int) -> bool:
-    """Whether arms run side by side, where so many units are here."""
-    return spec.explore.share < 1 and units >= FEWEST_BESIDE
+    """Whether arms run side by side, where so many units are here.
+
+    A reward that is a function of all that was measured cannot be told unit by unit: nothing could be promoted.
+    """
+    return spec.explore.share < 1 and units >= FEWEST_BESIDE and spec.objective.function is None
 
 
 def explore_arm(number: int) -> str:

@@ -226,8 +226,9 @@ def pass_time(tuner: TunerState, scope: ScopeState, learners: Learners, changes:
 def _look(tuner: TunerState, scope: ScopeState, learners: Learners, changes: Changes) -> bool:
     """Compare each arm with the baseline; whether all suffer from the same."""
     spec, now_ms = tuner.spec, changes.now_ms
+    known: guardrails.Known = {}
     for tried in [one for one in scope.arms if one.kind in {"explore", "candidate"}]:
-        found = guardrails.look(spec, scope, tried.arm, now_ms, stage=tried.kind == "candidate")
+        found = guardrails.look(spec, scope, tried.arm, now_ms, stage=tried.kind == "candidate", known=known)
         for name, evidence in found.items():
             if math.isfinite(evidence.level):
                 tried.evidence[name] = max(evidence.level, tried.evidence.get(name, evidence.level))

@@ -14,7 +14,7 @@ from .contributions import Scale, tolerance
 from .evidence import Evidence, beside, lost_level
 from .quantities import BASELINE, earlier, enough_reported, of, recent, units_of
 from .reward import aggregate
-from .unit_numbers import compared, number, plain_value, sums_of
+from .unit_numbers import Row, compared_rows, number, plain_value, rows_of, sums_of
 
 LOST = "lost"
 """Name of the evidence that an arm loses its units."""
@@ -28,7 +28,13 @@ TAU = {"share": 0.1, "log": 0.2, "plain": 0.2}
 # ---- worse ----------------------------------------------------------------------------------------------------------
 
 
-def look(spec: TunerSpec, scope: ScopeState, arm: str, now_ms: int, *, stage: bool) -> Mapping[str, Evidence]:
+Known = dict[tuple[str, bool], list[Row]]
+"""The baseline's rows in one look, by quantity and whether they are of the stage: made for the first arm that asks."""
+
+
+def look(
+    spec: TunerSpec, scope: ScopeState, arm: str, now_ms: int, *, stage: bool, known: Known | None = None
+) -> Mapping[str, Evidence]:
     """Evidence that an arm is worse than the baseline, by quantity of a guardrail; ``lost`` is one.
 
     Args:
@@ -37,6 +43,7 @@ def look(spec: TunerSpec, scope: ScopeState, arm: str, now_ms: int, *, stage: bo
         arm: Any but the baseline.
         now_ms: Partition time.
         stage: Over the stage's finished rounds and this one: a candidate.
+        known: What other arms' comparisons in the same look have computed of the baseline; it is added to.
 
     Returns:
         Nothing but ``lost`` while fewer than half of either arm's units have reported; and no quantity on which too few
@@ -50,7 +57,10 @@ def look(spec: TunerSpec, scope: ScopeState, arm: str, now_ms: int, *, stage: bo
         guardrail, quantity = tracked.guardrail, of(scope, tracked)
         if guardrail is None or guardrail.limit is not None or quantity.scale is None:
             continue
-        evidence = _worse(spec, tracked, quantity, units, baseline, now_ms, stage=stage)
+        rows = (known if known is not None else {}).setdefault((tracked.name, stage), [])
+        rows.extend(() if rows else rows_of(tracked, quantity, baseline, stage=stage))
+        mine = rows_of(tracked, quantity, units, stage=stage)
+        evidence = _worse(spec, tracked, quantity, (mine, rows), baseline, now_ms, stage=stage)
         if evidence is not None:
             if evidence.level >= threshold(spec, guardrail):
                 evidence = _with_values(scope, tracked, evidence, arm)
@@ -62,13 +72,13 @@ def _worse(
     spec: TunerSpec,
     tracked: Tracked,
     quantity: Quantity,
-    units: Sequence[Unit],
+    rows: tuple[Sequence[Row], Sequence[Row]],
     baseline: Sequence[Unit],
     now_ms: int,
     *,
     stage: bool,
 ) -> Evidence | None:
-    found = compared(tracked, quantity, [units, baseline], stage=stage)
+    found = compared_rows(quantity, rows)
     sign = 1.0 if tracked.goal == "minimize" else -1.0
     since_ms = quantity.stage_since_ms if stage and quantity.stage_since_ms is not None else quantity.since_ms
     scale: Scale = quantity.scale or "plain"
@@ -107,8 +117,8 @@ def _total(tracked: Tracked, quantity: Quantity, units: Sequence[Unit], *, stage
 
 
 def _lost(scope: ScopeState, arm: str, units: Sequence[Unit], baseline: Sequence[Unit], *, stage: bool) -> Evidence:
-    losses = sum(unit.losses for unit in units)
-    others = sum(unit.losses for unit in baseline)
+    losses = sum(unit.losses or 0 for unit in units)
+    others = sum(unit.losses or 0 for unit in baseline)
     if stage:
         losses += scope.stage_losses.get(arm, 0)
         others += scope.stage_losses.get(BASELINE, 0)
@@ -250,4 +260,4 @@ def lose(scope: ScopeState, instance: str) -> None:
     """Count the loss of an instance that ran an arm: it restarted, vanished or fell silent."""
     unit = scope.units.get(instance)
     if unit is not None:
-        unit.losses += 1
+        unit.losses = (unit.losses or 0) + 1

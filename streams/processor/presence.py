@@ -50,8 +50,8 @@ def boots_of(scope: ScopeState, instance: str) -> dict[str, Producer]:
         before = scope.presence.get(instance)
         if before is not None:  # written by 0.1.0: one boot, of which all up to its newest number was counted
             boots[before.boot or ""] = Producer(
-                high=before.seq,
-                mask=ALL_COUNTED if before.seq >= 0 else 0,
+                high=-1 if before.seq is None else before.seq,
+                mask=ALL_COUNTED if before.seq is not None and before.seq >= 0 else 0,
                 expires_ms=before.expires_ms,
                 heard_ms=before.heard_ms or 0,
             )
@@ -106,8 +106,6 @@ def see(scope: ScopeState, event: ContextEvent | MetricEvent, producer: Producer
         presence = scope.presence[event.instance] = Presence(expires_ms=0)
     presence.expires_ms = max(presence.expires_ms, producer.expires_ms)
     presence.heard_ms = max(presence.heard_ms or 0, now_ms)
-    if isinstance(event, ContextEvent) and event.seq is not None:
-        presence.boot, presence.seq = event.boot, event.seq
 
 
 def sign_off(scope: ScopeState, event: ContextEvent, now_ms: int) -> None:

@@ -4,7 +4,9 @@ The stage's are of its finished rounds. The history is what the unit did before,
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from heapq import nsmallest
 
+from ...core.assignment import position
 from ...core.summary import Summary
 from ...schemas.base import ms
 from ...schemas.events import MetricEvent
@@ -22,6 +24,12 @@ BASELINE = "baseline"
 MOST_WINDOW_BINS = 8_192
 
 MOST_WINDOW_COUNT = 2**53
+
+MOST_NOTED = 32
+"""Units of a baseline whose spread is noted for when they are few: with more, that is far off."""
+
+WINDOW_UNITS = 32
+"""Units of the baseline whose measurements are its window: enough for a percentile, and few to add up."""
 
 _BUCKETS = 12
 
@@ -55,7 +63,7 @@ def note(
     for metric, of_metric in spec.quantities_by_metric.items():
         measurement = event.metrics.get(metric)
         summary = None if measurement is None else summary_of(measurement)
-        if incumbent and summary is not None:
+        if incumbent and summary is not None and (unit.shows or not mine):
             _see(scope, of_metric, summary, event.weight)
         for tracked in of_metric:
             quantity, limited = of(scope, tracked), is_limited(tracked)
@@ -149,10 +157,11 @@ def begin(
             sums[ROUND : ROUND + 2] = [0, 0]
         if unit.arm in stage_arms and unit.losses:
             scope.stage_losses[unit.arm] = scope.stage_losses.get(unit.arm, 0) + unit.losses
-        unit.reports, unit.losses, unit.lost = 0, 0, False
+        unit.reports, unit.losses, unit.lost = 0, None, None
     scope.units = {name: scope.units.get(name) or Unit() for name in arms}
+    shown = _shown(scope, [name for name, arm in arms.items() if arm == BASELINE])
     for name, arm in arms.items():
-        scope.units[name].arm = arm
+        scope.units[name].arm, scope.units[name].shows = arm, name in shown or None
     scope.quantities = {tracked.name: _of_now(scope, tracked) for tracked in spec.quantities}
     for quantity in scope.quantities.values():
         quantity.spread = _with_seen(quantity)
@@ -161,6 +170,13 @@ def begin(
         quantity.since_ms = now_ms
         if quantity.stage_since_ms is None:
             quantity.stage_since_ms = now_ms
+
+
+def _shown(scope: ScopeState, baseline: Collection[str]) -> Collection[str]:
+    """Which of the baseline's units make its windows: as many as are enough, others each round."""
+    if len(baseline) <= WINDOW_UNITS:
+        return baseline
+    return set(nsmallest(WINDOW_UNITS, baseline, key=lambda name: position(f"window/{scope.round}", name)))
 
 
 def _half(num: int, den: int) -> list[int]:
@@ -244,7 +260,7 @@ def _note_spread(spec: TunerSpec, tracked: Tracked, quantity: Quantity, baseline
     It is noted where there are too few to judge an arm by, too: else they always would be. Without own histories it is
     not, for it would hold what tells their machines apart.
     """
-    if not enough_reported(baseline, stage=False):
+    if len(baseline) > MOST_NOTED or not enough_reported(baseline, stage=False):
         return
     found = compared(tracked, quantity, [baseline], stage=False)
     units = found.numbers[0]

@@ -78,9 +78,16 @@ def compared(tracked: Tracked, quantity: Quantity, arms: Sequence[Sequence[Unit]
 
     Units without one are left out then; else nobody's is used.
     """
-    rows = [
-        [row for unit in units if (row := _row(tracked, quantity, unit, stage=stage)) is not None] for units in arms
-    ]
+    return compared_rows(quantity, [rows_of(tracked, quantity, units, stage=stage) for units in arms])
+
+
+def rows_of(tracked: Tracked, quantity: Quantity, units: Sequence[Unit], *, stage: bool) -> list["Row"]:
+    """Of each unit that has a number, that and what it is of: the baseline's are the same for all arms of a look."""
+    return [row for unit in units if (row := _row(tracked, quantity, unit, stage=stage)) is not None]
+
+
+def compared_rows(quantity: Quantity, rows: Sequence[Sequence["Row"]]) -> Compared:
+    """As :func:`compared`, of arms' rows."""
     own_history = all(row and 2 * sum(r.before is not None for r in row) >= len(row) for row in rows)
     kept = [[r for r in row if not own_history or r.before is not None] for row in rows]
     return Compared(
@@ -90,7 +97,7 @@ def compared(tracked: Tracked, quantity: Quantity, arms: Sequence[Sequence[Unit]
     )
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     """A unit's number now and before, and the sums that they are of."""
 
     now: float
@@ -99,16 +106,16 @@ class _Row(NamedTuple):
     sums_before: tuple[int, int]
 
 
-def _row(tracked: Tracked, quantity: Quantity, unit: Unit, *, stage: bool) -> _Row | None:
+def _row(tracked: Tracked, quantity: Quantity, unit: Unit, *, stage: bool) -> Row | None:
     sums = sums_of(unit, tracked.name, stage=stage)
     now = number(tracked, quantity, *sums)
     if now is None:
         return None
     before = (unit.sums[tracked.name][HISTORY], unit.sums[tracked.name][HISTORY + 1])
-    return _Row(now, number(tracked, quantity, *before), sums, before)
+    return Row(now, number(tracked, quantity, *before), sums, before)
 
 
-def _floor(quantity: Quantity, rows: Sequence[_Row], *, own_history: bool) -> float:
+def _floor(quantity: Quantity, rows: Sequence[Row], *, own_history: bool) -> float:
     """Of shares, what counting leaves: units that had no error yet are alike, but not because they must be.
 
     The variance of asin √((k + 3/8) / (n + 3/4)) is λ / (λ + 3/8) / 4 n, by its derivative at λ, the expected k. That

@@ -5,7 +5,7 @@ from ....schemas.state import OpenRequest, ScopeState, TunerState
 from ...processor.config_record import status_of
 from ...processor.holds import measures
 from ...processor.presence import last_heard_ms, present
-from ...processor.request import never_recorded, progress, refusals
+from ...processor.request import measured_enough, never_recorded, progress, refusals
 from ...processor.standstill import standstill
 from ..reading.partition_progress import PartitionProgress
 
@@ -35,7 +35,7 @@ def waiting_for(tuner: TunerState, scope: ScopeState, partition: PartitionProgre
         return _instance(scope, now_ms)
     if not scope.arms:
         return "the next sign of life of an instance"
-    measuring = _measuring(tuner.spec, scope, scope.arms[0], now_ms)
+    measuring = _measuring(tuner.spec, scope, _last(tuner.spec, scope, now_ms), now_ms)
     still = standstill(tuner.spec, scope, now_ms)
     before = {
         "achieved": "target achieved, the incumbent is watched: ",
@@ -43,6 +43,12 @@ def waiting_for(tuner: TunerState, scope: ScopeState, partition: PartitionProgre
         "observing": "it only observes, the incumbent is watched: ",
     }.get(status, "")
     return f"{before}{measuring}{f'. It stands still: {still}' if still else ''}"
+
+
+def _last(spec: TunerSpec, scope: ScopeState, now_ms: int) -> OpenRequest:
+    """The arm that the round waits for: a roll-out's candidate outlasts it."""
+    in_round = [arm for arm in scope.arms if arm.kind != "candidate"] or scope.arms
+    return next((arm for arm in in_round if not measured_enough(spec, scope, arm, now_ms)), in_round[-1])
 
 
 def _worker(partition: PartitionProgress, now_ms: int) -> str:
