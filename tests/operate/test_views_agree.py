@@ -150,7 +150,7 @@ def test_all_views_of_whatever_came_to_pass_agree(steps, usual):
 @pytest.fixture(scope="module")
 def won() -> Fleet:
     """A fleet in which one incumbent took the place of another, by rounds in which the loser was played last."""
-    fleet = Fleet(algorithm={"name": "uniform_random", "args": {"random_seed": 3}})
+    fleet = Fleet(algorithm={"name": "uniform_random", "args": {"random_seed": 3}}, rollout={"turns": 1, "every": 3})
     for _ in range(60):
         fleet.play("i1", lambda values: values["pool"] / 200)
     assert sum(closed.incumbent for closed in fleet.world.rounds) >= 2
@@ -159,7 +159,7 @@ def won() -> Fleet:
 
 def test_one_who_begins_to_watch_later_is_told_what_is_true_now_and_of_the_past_what_is_known(won):
     wins = [closed for closed in won.world.rounds if closed.incumbent]
-    assert all(closed.kind == "baseline" for closed in wins), "the round that ends a confirmation is the loser's"
+    assert all(closed.kind == "baseline" for closed in wins), "the round that ends a roll-out by one turn each is the loser's"
     late = Watched(lambda _: won.view())
     told = [e for closed in won.world.rounds if closed.kind for e in _closed(closed, late) if e.what == "incumbent"]
     [now] = best_data(won.view(), {"zone": "eu"}).incumbents
@@ -167,7 +167,7 @@ def test_one_who_begins_to_watch_later_is_told_what_is_true_now_and_of_the_past_
     for event, closed, after in zip(told, wins, wins[1:], strict=False):
         assert event.values == after.values, "the one that was the incumbent when the next took its place"
         assert event.values != closed.values
-        assert (event.reward, event.said) == (None, "confirmed as better, and replaced since")
+        assert (event.reward, event.said) == (None, "found better, and replaced since")
         assert "new incumbent: mode=" in str(watch_line(event))
 
 
