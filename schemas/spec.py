@@ -50,7 +50,7 @@ class CategoricalParameter(_Parameter):
     """One of a few named choices."""
 
     type: Literal["categorical"]
-    val: Category = Field(description="the declared value: what runs until something better is confirmed")
+    val: Category = Field(description="the declared value: what runs until something better is rolled out")
     categories: Annotated[list[Category], Field(min_length=1, max_length=1000)] = Field(description="the choices")
 
     def to_value(self) -> Categorical:
@@ -63,7 +63,7 @@ class SwitchParameter(_Parameter):
 
     type: Literal["switch"]
     val: Annotated[Literal["off", "on"], BeforeValidator(_on_or_off)] = Field(
-        description="the declared value, on or off (or true or false): what runs until something better is confirmed"
+        description="the declared value, on or off (or true or false): what runs until something better is rolled out"
     )
 
     def to_value(self) -> Categorical:
@@ -75,7 +75,7 @@ class IntegerParameter(_Parameter):
     """A whole number between bounds, on a step counted from ``min``."""
 
     type: Literal["integer"]
-    val: int = Field(description="the declared value: what runs until something better is confirmed")
+    val: int = Field(description="the declared value: what runs until something better is rolled out")
     min: Annotated[int, Field(ge=-(2**53), le=2**53)] = Field(description="the smallest value")
     max: Annotated[int, Field(ge=-(2**53), le=2**53)] = Field(description="the largest value")
     step: Annotated[int, Field(ge=1)] = Field(1, description="only `min`, `min + step`, … are tried")
@@ -90,7 +90,7 @@ class RealParameter(_Parameter):
     """A number between bounds; with a ``step``, on a grid counted from ``min``."""
 
     type: Literal["real"]
-    val: Finite = Field(description="the declared value: what runs until something better is confirmed")
+    val: Finite = Field(description="the declared value: what runs until something better is rolled out")
     min: Finite = Field(description="the smallest value")
     max: Finite = Field(description="the largest value")
     step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
@@ -289,12 +289,14 @@ class Deadlines(Handwritten):
 
 
 class Explore(Handwritten):
-    """How much of a context's instances try something new at the same time, beside those that run the incumbent."""
+    """How much of a context's instances try something new at the same time, beside those that run the incumbent.
+
+    Fewer than four instances run one configuration after the other, all at once.
+    """
 
     share: Annotated[float, Field(gt=0, le=1)] = Field(
         0.1,
-        description="share of the instances; 1: all of them at once, one configuration after the other, as it is where"
-        " fewer than four instances are here",
+        description="share of the instances; 1: all at once, one configuration after the other",
     )
     arms: Annotated[int, Field(ge=1, le=12)] = Field(
         4, description="configurations at a time; fewer where the share is of fewer instances than that"
@@ -442,7 +444,7 @@ class TunerSpec(Handwritten):
         return [p.to_value() for p in self.parameters]
 
     def declared(self) -> dict[str, str | int | float]:
-        """The declared configuration: what runs until something better is confirmed."""
+        """The declared configuration: what runs until something better is rolled out."""
         return {p.name: p.val for p in self.parameters}
 
     def restart(self) -> list[str]:

@@ -140,7 +140,7 @@ class TestSpec:
         for part in parts:
             check_spec(blocks_uncommented(text, part), "a part of it")
 
-    @pytest.mark.parametrize("section", ["measurement", "deadlines", "rollout", "target"])
+    @pytest.mark.parametrize("section", ["measurement", "deadlines", "explore", "rollout", "target"])
     def test_every_field_of_a_section_is_explained(self, section):
         spec = yaml.safe_load(blocks_uncommented(made(EXAMPLES)))
         model = type(getattr(check_spec(blocks_uncommented(made(EXAMPLES)), "it")[0], section))

@@ -159,7 +159,9 @@ def won() -> Fleet:
 
 def test_one_who_begins_to_watch_later_is_told_what_is_true_now_and_of_the_past_what_is_known(won):
     wins = [closed for closed in won.world.rounds if closed.incumbent]
-    assert all(closed.kind == "baseline" for closed in wins), "the round that ends a roll-out by one turn each is the loser's"
+    assert all(closed.kind == "baseline" for closed in wins), (
+        "the round that ends a roll-out by one turn each is the loser's"
+    )
     late = Watched(lambda _: won.view())
     told = [e for closed in won.world.rounds if closed.kind for e in _closed(closed, late) if e.what == "incumbent"]
     [now] = best_data(won.view(), {"zone": "eu"}).incumbents

@@ -84,10 +84,10 @@ def test_an_instance_that_explores_is_told_from_one_that_measures_the_incumbent(
     world.here("a", request_id=world.config().arms[0].request_id)
     world.fold()
     assert of(world).because[1] == "it says so itself"
-    while world.config().arms[0].kind != "confirm":
+    while world.config().arms[0].kind != "candidate":
         world.play(1, better_fast)
     assert of(world).because[:2] == [
-        f"round {world.scope().round} judges it against the incumbent",
+        f"round {world.scope().round} is its turn of roll-out 1, judged against the incumbent's",
         "auto recommends it",
     ]
     world.play(1, better_fast)

@@ -12,6 +12,7 @@ from ....core.values import ValueType
 from ....schemas.context import ContextSpec
 from ....schemas.spec import (
     Deadlines,
+    Explore,
     Measurement,
     Objective,
     Parameter,
@@ -83,6 +84,13 @@ def commented_spec(name: str, parameters: Sequence[Parameter], term: Term, file:
         ],
         _section("measurement", Measurement(min_duration_s=10), "interval_s", "min_samples", "settle_s"),
         _section("deadlines", Deadlines(activation_s=60, measurement_s=100)),
+        _section("explore", Explore()),
+        [
+            *_about("guardrails"),
+            "#guardrails:",
+            f"  #- {_flow({'metric': term.metric, 'aggregate': 'p95', 'goal': term.goal, 'tolerance': 0.1})}",
+            f"  #- {_flow({'metric': 'errors', 'aggregate': 'share', 'goal': 'minimize', 'limit': 0.2})}",
+        ],
         _section("rollout", RolloutSpec()),
         _section("target", Target(reward=good)),
         [
