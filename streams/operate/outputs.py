@@ -277,11 +277,18 @@ class WatchEvent(Output):
     tuner: str = ""
     context: ShownContext | None = None
     round: int | None = None
+    arm: str = Field("", description="of arms that ran side by side: its name")
     kind: str | None = None
+    stage: int | None = Field(None, description="of a roll-out side by side, from 1")
+    units: int | None = Field(None, description="of arms that ran side by side: its instances")
     outcome: str = ""
     reward: float | None = None
+    better: float | None = Field(None, description="its reward less that of the incumbent beside it; below 0: worse")
+    better_se: float | None = Field(None, description="standard error of that; none where it is not known")
     values: ShownValues = {}
-    changed: ShownValues = Field({}, description="values that are others than in the context's round before")
+    changed: ShownValues = Field(
+        {}, description="values that are others than in the incumbent beside it; by turns, than in the round before"
+    )
     status: str = ""
     place: str = Field("", description="name of a dead letter")
     said: str = ""

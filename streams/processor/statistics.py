@@ -24,9 +24,10 @@ class ScopeStatistics(NamedTuple):
         round: Number of the newest round; 0 before the first.
         inactive: That round is published, and no instance runs it yet.
         standstill: Why no round was measured for long, though instances are here; empty where all is well.
-        incumbent_reward: Mean over its last block of rounds, where it was played.
+        incumbent_reward: Of the newest round that measured it; by turns, the mean of those that judged it.
         last_reward: Of the newest round that had one.
         achieved: The target is; ``None`` where the spec has none.
+        rolling: A roll-out is under way.
     """
 
     id: str
@@ -38,6 +39,7 @@ class ScopeStatistics(NamedTuple):
     incumbent_reward: float | None
     last_reward: float | None
     achieved: bool | None
+    rolling: bool = False
 
 
 class TunerStatistics(NamedTuple):
@@ -100,4 +102,5 @@ def _of_context(tuner: Tuner, scope: ScopeState, now_ms: int) -> ScopeStatistics
         incumbent_reward=scope.incumbent.reward,
         last_reward=scope.last_reward,
         achieved=scope.achieved if tuner.spec.target is not None else None,
+        rolling=scope.rollout is not None,
     )

@@ -29,7 +29,7 @@ from .settings import WorkerSettings
 from .status import PartitionStatus, WorkerStatus
 
 MAX_TUNERS = 1000
-"""Prometheus keeps every series in memory: six of a tuner make 6,000 per worker at most."""
+"""Prometheus keeps every series in memory: eleven of a tuner make 11,000 per worker at most."""
 
 MAX_CONTEXTS = 1000
 """Four series each, so 4,000 more."""
@@ -37,7 +37,7 @@ MAX_CONTEXTS = 1000
 MAX_LABEL = 100
 """A longer name of a context does not fit a legend, and its id is as good."""
 
-OUTCOMES = ("measured", "failed", "skipped", "superseded")
+OUTCOMES = ("measured", "broken", "failed", "skipped", "superseded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,10 @@ METRICS: dict[str, Metric] = {
     "oppertune_tuner_held": Metric(
         "gauge", ("tuner", "kind"), f"1 where an operator holds it so: {', '.join(HOLD_KINDS)}"
     ),
-    "oppertune_rounds_total": Metric("counter", ("tuner", "outcome"), f"rounds closed: {', '.join(OUTCOMES)}"),
+    "oppertune_rounds_total": Metric(
+        "counter", ("tuner", "outcome"), f"rounds closed, arms side by side counted each: {', '.join(OUTCOMES)}"
+    ),
+    "oppertune_rollouts": Metric("gauge", _T, "contexts in which a roll-out is under way"),
     "oppertune_instances_present": Metric("gauge", _C, "instances that are there"),
     "oppertune_standstill": Metric(
         "gauge", _C, "1 where instances are there and no round was measured for long: health and tuner show say why"
@@ -218,6 +221,7 @@ def _of_tuners(families: dict[str, Family], partitions: list[PartitionStatus]) -
             families["oppertune_tuner_held"].add_metric((name, kind), tuner.held == kind)
         for outcome in OUTCOMES:
             families["oppertune_rounds_total"].add_metric((name, outcome), rounds.get((name, outcome), 0))
+        families["oppertune_rollouts"].add_metric((name,), sum(context.rolling for context in tuner.contexts))
         named = list(_named(tuner.contexts).items())[: MAX_CONTEXTS - contexts]
         contexts += len(named)
         for label, context in named:

@@ -15,7 +15,7 @@ from oppertune.streams.broker import BrokerSettings, create_topics
 from oppertune.streams.operate.exit_codes import ExitCode
 from oppertune.streams.operate.outputs import WatchEvent
 from oppertune.streams.operate.reading import watch
-from oppertune.streams.operate.reading.watch import watch_events
+from oppertune.streams.operate.reading.watch import Watched, _closed, watch_events
 from oppertune.streams.operate.reporting.watch_line import watch_line
 
 NOW_MS = 1_700_000_000_000
@@ -116,6 +116,28 @@ def test_a_round_tells_what_changed_and_that_there_is_a_new_incumbent(writer):
     assert (first.changed, second.changed) == ({"pool": 20, "gzip": "on"}, {"pool": 10})
     assert (incumbent.what, incumbent.round, incumbent.reward) == ("incumbent", 2, None)
     assert incumbent.values == {"pool": 20, "gzip": "on"}
+
+
+def test_arms_side_by_side_are_named_and_compared_with_the_incumbent_beside_them():
+    common = {"v": 1, "tuner": "shop", "scope": "", "incarnation": 0, "round": 3, "request_id": "r", "closed_ms": 5}
+    arm = {
+        "arm": "e2",
+        "kind": "explore",
+        "schedule": "beside",
+        "units": 2,
+        "values": {"pool": 20},
+        "outcome": "broken",
+    }
+    baseline = {"arm": "baseline", "kind": "baseline", "schedule": "beside", "units": 18, "values": {"pool": 10}}
+    watched = Watched(lambda _: None)
+    lines = [
+        str(watch_line(event))
+        for one in (baseline | {"outcome": "measured"}, arm | {"relative": {"theta": -0.4, "se": 0.1}, "why": "slow"})
+        for event in _closed(RoundRecord.model_validate(common | one), watched)
+    ]
+    assert "round 3 baseline on 18 measured" in lines[0]
+    assert "round 3 e2 on 2 broken" in lines[1]
+    assert "(-0.4 ± 0.1 beside the incumbent)  pool=20  (slow)" in lines[1]
 
 
 def test_parameters_that_apps_and_spec_do_not_share_are_told_when_that_changes(writer):

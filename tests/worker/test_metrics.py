@@ -170,7 +170,7 @@ def test_series_are_bounded_and_a_suspended_tuner_is_never_left_out(monkeypatch:
     assert len(found["oppertune_tuner_suspended"]) == 10
     assert found["oppertune_tuner_suspended"]["z",] == 1
     assert len(found["oppertune_instances_present"]) == 15
-    assert len(found["oppertune_rounds_total"]) == 40
+    assert len(found["oppertune_rounds_total"]) == 50
     assert found["oppertune_left_out"] == {("tuners",): 41, ("contexts",): 87}
 
 

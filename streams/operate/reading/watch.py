@@ -39,7 +39,7 @@ class Watched:
     Attributes:
         read: Reads a tuner's state; ``None`` where it cannot be read.
         statuses: The newest by key.
-        values: Of the newest round, by scope.
+        values: What rounds are compared with, by scope: the newest round, or the incumbent beside others.
         judged: Of the newest round that judged a recommendation, by scope.
         not_shared: Which parameters apps and spec do not share, by scope.
         scopes: As they were read last: what their incumbents are.
@@ -144,7 +144,9 @@ def _closed(closed: RoundRecord, watched: Watched) -> Iterator[WatchEvent]:
     values = dict(closed.values or {})
     before = watched.values.get(scope, {})
     changed = {name: value for name, value in values.items() if before.get(name) != value}
-    watched.values[scope] = values
+    beside = closed.schedule == "beside"
+    if not beside or closed.kind == "baseline":
+        watched.values[scope] = values
     if closed.kind in {"candidate", "confirm"}:
         watched.judged[scope] = values
     common = {"time_ms": closed.closed_ms, "tuner": closed.tuner, "context": closed.context, "round": closed.round}
@@ -153,8 +155,13 @@ def _closed(closed: RoundRecord, watched: Watched) -> Iterator[WatchEvent]:
         | {
             "what": "round",
             "kind": closed.kind,
+            "arm": closed.arm if beside else "",
+            "stage": closed.stage if beside else None,
+            "units": closed.units,
             "outcome": closed.outcome,
             "reward": closed.reward,
+            "better": closed.relative.theta if closed.relative else None,
+            "better_se": (closed.relative.se or None) if closed.relative else None,
             "values": values,
             "changed": changed,
             "said": closed.why,

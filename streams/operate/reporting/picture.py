@@ -21,6 +21,7 @@ _KINDS: Final = {
 }
 _OTHER: Final = ("other", "D", "#CC79A7")
 _MEDIAN_COLOUR: Final = "#333333"
+_WITHDRAWN: Final = ("withdrawn", "X", "#D55E00")
 _FAILED_COLOUR: Final = "#D55E00"
 _INCUMBENT_COLOUR: Final = "#777777"
 _TARGET_COLOUR: Final = "#009E73"
@@ -40,6 +41,8 @@ class RoundPoint:
         outcome: How it ended: ``measured``, ``failed``, ``skipped`` and so on.
         new_incumbent: Whether a new incumbent came of it.
         p95_ms: 95th percentile of its latencies in milliseconds; None if not known.
+        stage: Of a roll-out beside the incumbent, from 1; None for all else.
+        beside: Other arms ran at the same time.
     """
 
     context: str
@@ -49,6 +52,8 @@ class RoundPoint:
     outcome: str
     new_incumbent: bool
     p95_ms: float | None
+    stage: int | None = None
+    beside: bool = False
 
 
 def point_of(closed: RoundRecord) -> RoundPoint:
@@ -61,6 +66,8 @@ def point_of(closed: RoundRecord) -> RoundPoint:
         outcome=closed.outcome,
         new_incumbent=closed.incumbent,
         p95_ms=None,
+        stage=closed.stage if closed.schedule == "beside" else None,
+        beside=closed.schedule == "beside",
     )
 
 
@@ -94,8 +101,9 @@ def reward_picture(
 ) -> None:
     """Draw the rewards over the rounds, a panel per context, into a PNG of 1200 × 700 pixels.
 
-    Rounds without a reward of their own lie as crosses at the bottom, and those far below all others as arrows a little
-    above them. A dashed line marks a new incumbent.
+    Arms that ran side by side stand above one another; the line of medians is then the incumbent's. One that was
+    withdrawn lies at the bottom, if it has no reward; so do rounds without one, as crosses. Those far below all others
+    are arrows a little above. A dashed line marks a new incumbent, a number the stage of a roll-out.
 
     Args:
         points: The rounds, in any order.
@@ -132,11 +140,12 @@ def reward_picture(
 
 
 def _draw_panel(axes: "Axes", points: Sequence[RoundPoint], *, logarithmic: bool) -> None:
-    measured = [(p, p.reward) for p in points if p.reward is not None and p.outcome == "measured"]
-    missing = [p for p in points if p.reward is None or p.outcome != "measured"]
-    rewards = [reward for _, reward in measured]
-    lowest = (min(rewards) if logarithmic else lowest_shown(rewards)) if measured else 0.0
-    below = [p for p, reward in measured if reward < lowest]
+    shown = [(p, p.reward) for p in points if p.reward is not None and p.outcome in {"measured", "broken"}]
+    measured = [(p, reward) for p, reward in shown if p.outcome == "measured"]
+    missing = [p for p in points if p.outcome != "broken" and (p.reward is None or p.outcome != "measured")]
+    rewards = [reward for _, reward in shown]
+    lowest = (min(rewards) if logarithmic else lowest_shown(rewards)) if shown else 0.0
+    below = [p for p, reward in shown if reward < lowest]
     for kind in dict.fromkeys([*_KINDS, *(p.kind for p in points)]):
         label, marker, colour = _KINDS.get(kind, _OTHER)
         here = [(p.round, reward) for p, reward in measured if p.kind == kind and reward >= lowest]
@@ -145,9 +154,13 @@ def _draw_panel(axes: "Axes", points: Sequence[RoundPoint], *, logarithmic: bool
                 *zip(*here, strict=True), marker, color=colour, label=label, markersize=7, markeredgecolor="white",
                 markeredgewidth=0.7, alpha=0.9, zorder=3,
             )  # fmt: skip
-    if measured:
+    _number_stages(axes, [(p, reward) for p, reward in measured if reward >= lowest])
+    _draw_withdrawn(axes, [p for p in points if p.outcome == "broken"], lowest)
+    # Of arms side by side, what most instances have: tries of one round are no course over time.
+    course = [(p, reward) for p, reward in measured if not p.beside or p.kind == "baseline"]
+    if course:
         axes.plot(
-            [p.round for p, _ in measured], [max(lowest, m) for m in running_median(rewards)], "-",
+            [p.round for p, _ in course], [max(lowest, m) for m in running_median([r for _, r in course])], "-",
             color=_MEDIAN_COLOUR, linewidth=2, label=f"median of the last {_MEDIAN_OF}", zorder=2,
         )  # fmt: skip
     if missing:
@@ -177,6 +190,30 @@ def _draw_panel(axes: "Axes", points: Sequence[RoundPoint], *, logarithmic: bool
     axes.grid(visible=True, alpha=0.25)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _number_stages(axes: "Axes", measured: Sequence[tuple[RoundPoint, float]]) -> None:
+    """The stage of a roll-out above its point."""
+    for p, reward in measured:
+        if p.stage is not None:
+            axes.annotate(str(p.stage), (p.round, reward), (0, 7), textcoords="offset points", ha="center", fontsize=9)
+
+
+def _draw_withdrawn(axes: "Axes", withdrawn: Sequence[RoundPoint], lowest: float) -> None:
+    """Arms that broke a guardrail: where their reward is, or at the bottom."""
+    label, marker, colour = _WITHDRAWN
+    measured = [(p.round, p.reward) for p in withdrawn if p.reward is not None and p.reward >= lowest]
+    unknown = [p.round for p in withdrawn if p.reward is None]
+    if measured:
+        axes.plot(
+            *zip(*measured, strict=True), marker, color=colour, label=label, markersize=9, markeredgecolor="white",
+            zorder=4,
+        )  # fmt: skip
+    if unknown:
+        axes.plot(
+            unknown, [0.04] * len(unknown), marker, color=colour, label=label, markersize=9, markeredgecolor="white",
+            transform=axes.get_xaxis_transform(), zorder=4,
+        )  # fmt: skip
 
 
 def _times_on(axes: "Axes") -> None:

@@ -29,9 +29,9 @@ def _what(event: WatchEvent) -> list[Text]:
         reward = "-" if event.reward is None else f"{event.reward:.4g}"
         said = f"  ({event.said})" if event.said else ""
         return [
-            line(f"round {event.round} {event.kind} "),
+            line(f"round {event.round} {_arm(event)} "),
             line(event.outcome, _COLOURS.get(event.outcome, "")),
-            line(f" reward {reward}  {_values(event.changed) or 'same values'}{said}"),
+            line(f" reward {reward}{_better(event)}  {_values(event.changed) or 'same values'}{said}"),
         ]
     if event.what == "incumbent":
         reward = "" if event.reward is None else f", reward {event.reward:.4g}"
@@ -42,6 +42,21 @@ def _what(event: WatchEvent) -> list[Text]:
         return [line(f"{event.status}{said}", _STATUS_COLOURS.get(event.status, "yellow"))]
     place = f" (oppertune dead-letters show {event.place})" if event.place else ""
     return [line(f"{event.what.replace('_', ' ')}: {event.said}{place}", "red")]
+
+
+def _arm(event: WatchEvent) -> str:
+    """What ran: beside others, which arm, and where a roll-out stands."""
+    stage = "" if event.stage is None else f", stage {event.stage}"
+    units = "" if event.units is None else f" on {event.units}"
+    return f"{event.arm}{stage}{units}" if event.arm else f"{event.kind}"
+
+
+def _better(event: WatchEvent) -> str:
+    """By how much better than the incumbent beside it, in the objective's reward; worse has a minus."""
+    if event.better is None:
+        return ""
+    doubt = "" if event.better_se is None else f" ± {event.better_se:.2g}"
+    return f" ({event.better:+.3g}{doubt} beside the incumbent)"
 
 
 def _values(values: Mapping[str, object]) -> str:
