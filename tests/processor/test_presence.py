@@ -116,6 +116,7 @@ def test_what_0_1_0_knew_of_a_boot_is_known(world):
     first = here(world, 4)
     scope = orjson.loads(world.state["checkout/"])
     scope.pop("producers")
+    scope["presence"]["i"] |= {"boot": "1", "seq": 4}  # as it was written then
     world.state["checkout/"] = orjson.dumps(scope)
     world.restore()
     again(world, first)
