@@ -18,7 +18,8 @@ from oppertune.streams.operate.reporting.history import history_data
 from worker.ledger import read
 from worker.processes import SESSION_S, Worker
 
-pytestmark = [pytest.mark.kafka, pytest.mark.spread, pytest.mark.slow]
+# Long: two and a half minutes, and beside other heavy work a second's interval is missed, so that stages begin again.
+pytestmark = [pytest.mark.kafka, pytest.mark.spread, pytest.mark.slow, pytest.mark.long]
 
 MakeWorker = Callable[..., Worker]
 APPS = 14

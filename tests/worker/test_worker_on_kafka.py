@@ -336,7 +336,7 @@ def test_partitions_that_were_idle_for_so_long_that_the_broker_forgot_who_writes
         fleet.flush()
         assert_exactly_once(settled(broker), 80)
     assert one.alive
-    assert len(re.findall("restoring it alone", one.log)) == 2
+    wait_for(lambda: len(re.findall("restoring it alone", one.log)) == 2, "both partitions to be restored", 30)
     assert len(re.findall("generation", one.log)) == 1, "it stayed in the group"
 
 
