@@ -1,6 +1,6 @@
 """What of a tuner outlives an edit of its spec: incumbents, what was learned, contexts; in sentences, what does not.
 
-A spec is compared field by field. What says how a tuner is measured, confirmed or kept alive is taken over as it is.
+A spec is compared field by field. What says how a tuner is measured, rolled out or kept alive is taken over as it is.
 Where parameters, objective, algorithm or contexts differ, learning begins anew, with what is sound of what was
 measured: rewards of the same objective, of configurations that the new space has. An incumbent stays where it is legal.
 """
@@ -36,7 +36,7 @@ def keeps_contexts(old: TunerSpec, new: TunerSpec) -> bool:
 
 
 def incumbent(scope: ScopeState, old: TunerSpec, new: TunerSpec) -> Incumbent:
-    """The incumbent of a scope under an edited spec: what was confirmed where it is legal, else the declared values."""
+    """The incumbent of a scope under an edited spec: what was rolled out where legal, else the declared values."""
     before = scope.incumbent
     values = configuration(before.values, new) if before.confirmed else None
     confirmed = values is not None

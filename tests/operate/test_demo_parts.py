@@ -10,8 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from rich.console import Console
 
 from oppertune.core.errors import InvalidArgument
@@ -556,6 +558,23 @@ class TestPresentation:
         low, high = axes.get_ylim()
         assert low < min(gains)
         assert high > max(gains)
+
+    def test_arms_side_by_side_show_stages_what_was_withdrawn_and_the_course_of_the_incumbent(self):
+        def arm(number, reward, kind, outcome="measured", stage=None):
+            return RoundPoint("a", number, reward, kind, outcome, False, None, stage=stage, beside=True)
+
+        axes = Figure().subplots()
+        tried = [arm(1, 9.0, "explore"), arm(1, 1.0, "explore", "broken"), arm(2, None, "explore", "broken")]
+        _draw_panel(
+            axes, [*tried, arm(1, 2.0, "baseline"), arm(2, 2.5, "baseline"), arm(2, 3.0, "candidate", stage=1)],
+            logarithmic=False,
+        )  # fmt: skip
+        drawn = [(str(line.get_label()), *np.asarray(line.get_data()).tolist()) for line in axes.get_lines()]
+        assert ("median of the last 7", [1, 2], [2.0, 2.25]) in drawn, "the incumbent's alone"
+        assert [(x, y) for label, x, y in drawn if label == "withdrawn"] == [([1], [1.0]), ([2], [0.04])]
+        assert not [label for label, *_ in drawn if label == "failed or not measured"]
+        stages = [(one.get_text(), one.xy) for one in axes.texts if isinstance(one, Annotation)]
+        assert stages == [("1", (2, 3.0))]
 
     def test_the_table_tells_how_the_sides_compare(self):
         faster, as_good, unclear = ([x] * 5 for x in (0.5, 3.9, 4.1))

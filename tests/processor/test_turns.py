@@ -134,7 +134,7 @@ def test_a_target_lost_again_resumes_tuning_where_the_spec_allows_it():
         assert world.config().status == status
 
 
-def test_a_promising_run_of_exploration_is_confirmed_before_its_turn():
+def test_after_a_promising_run_of_exploration_a_roll_out_begins_before_its_turn():
     world = running({**CONFIRMED, "rollout": {"turns": 2, "every": 1000}, "target": {"reward": 0.8, "rounds": 3}})
     world.play(60, better_fast)
     assert world.config().status == "achieved"

@@ -116,6 +116,27 @@ def test_a_tuner_shows_its_instances_rewards_target_and_condition() -> None:
     assert found["oppertune_tuners"] == {("0",): 2}
 
 
+def test_contexts_that_roll_out_and_withdrawn_arms_are_counted() -> None:
+    partitions = tuners(
+        a=TunerStatistics("", contexts=(context("x", rolling=True), context("y"))), b=TunerStatistics("")
+    )
+    partitions[0].rounds = {("a", "broken"): 2}
+    found = scrape(partitions)
+    assert found["oppertune_rollouts"] == {("a",): 1, ("b",): 0}
+    assert [found["oppertune_rounds_total"]["broken", tuner] for tuner in "ab"] == [2, 0]
+
+
+def test_a_roll_out_is_one_while_it_is_under_way() -> None:
+    world = running(spec(rollout={"every": 2, "turns": 1}))
+    seen = set()
+    for _ in range(6):
+        world.play(1)
+        rolling = world.partition.statistics().tuners["checkout"].contexts[0].rolling
+        assert rolling == (world.scope().rollout is not None)
+        seen.add(rolling)
+    assert seen == {True, False}
+
+
 def test_instances_are_present_until_their_time_is_up_in_partition_time() -> None:
     world = running()
     assert world.partition.statistics().tuners["checkout"].contexts[0].instances == 1

@@ -51,7 +51,7 @@ def commented_spec(name: str, parameters: Sequence[Parameter], term: Term, file:
         [f"name: {_flow(name)}", f"#description: {_flow('what it is for, and whom to ask')}"],
         [
             *_prose(
-                "What is tuned. The value now, val, stays until something better is confirmed. Whatever is inside the"
+                "What is tuned. The value now, val, stays until something better is rolled out. Whatever is inside the"
                 " bounds will be tried on real traffic. Each may have a unit, a description, and restart: true where"
                 " the app must restart for another value; a number may have a step, or log: true to be learned on a"
                 " logarithmic scale."

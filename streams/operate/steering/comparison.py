@@ -22,7 +22,7 @@ def compared(settings: BrokerSettings, spec: TunerSpec) -> tuple[list[str] | Non
     if lost:
         return lost, f"Applying it would lose something: {'; '.join(lost)}"
     there_is = "There is no tuner of this name yet" if view is None else ""
-    return lost, there_is or "Nothing that was learned or confirmed would be lost"
+    return lost, there_is or "Nothing that was learned or rolled out would be lost"
 
 
 def losses(view: TunerView | None, spec: TunerSpec) -> list[str]:
