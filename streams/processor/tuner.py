@@ -12,7 +12,7 @@ from ...schemas.events import ContextEvent, MetricEvent
 from ...schemas.keys import values_hash
 from ...schemas.spec import TunerSpec
 from ...schemas.state import Incumbent, Producer, ScopeState, Suspension, TunerState
-from . import beside, holds, presence, quantities, request, reward, shared_parameters, versions
+from . import beside, holds, presence, quantities, request, reward, rollout, shared_parameters, versions
 from . import round as rounds
 from .changes import Changes
 from .closing import End
@@ -241,7 +241,7 @@ class Tuner:
         if anew or any(not holds.goes_on(self.state, arm.kind) for arm in scope.arms):
             rounds.stop(self.state, scope, self.learners, changes, End("skipped", why))
         if not holds.explores(self.state):
-            scope.rollout = None
+            rollout.drop(scope)
         if not holds.measures(self.state):
             scope.unmeasured_why = ""
         if scope.arms:

@@ -59,6 +59,7 @@ def test_a_roll_out_by_turns_shows_what_is_judged_and_how_it_stands():
     world = running(TARGETED)
     world.play(5, better_fast)
     assert "roll-out 1 by learner: mode=fast, in turn with the incumbent: 0.9 to - after 1 round" in shown(world)
+    assert view(world).status == "rolling"
     [scope] = show_data(view(world), {}, world.now_ms).scopes
     assert scope.rollout is not None
     assert (scope.rollout.stage, scope.rollout.candidate_rewards) == (None, [0.9])

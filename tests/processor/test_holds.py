@@ -103,6 +103,19 @@ def test_a_roll_out_under_way_ends_with_a_hold_and_begins_anew():
     assert not world.scope().incumbent.confirmed, "rewards of the incumbent alone promote nothing"
 
 
+def test_what_an_operator_proposed_begins_anew_after_a_hold_whichever_turn_was_played():
+    for turns in (1, 2):
+        world = running(TUNED)
+        world.play(1, better_fast)
+        told(world, "set", values={"pool": 42}, author="ada")
+        world.play(turns, 0.5)
+        assert world.scope().rollout is not None
+        told(world, "freeze")
+        proposal = world.scope().proposal
+        assert proposal is not None
+        assert (proposal.values["pool"], proposal.by) == (42, "ada")
+
+
 def test_a_context_that_appears_under_a_hold_tries_nothing():
     world = World()
     world.apply(TUNED | {"context": {"features": [{"name": "region"}]}})

@@ -42,7 +42,7 @@ class TunerView:
         if self.unreadable or self.state is None:
             return "unreadable"
         words = {status_of(self.state, scope) for scope in self.scopes}
-        for word in ("suspended", "killed", "paused", "frozen", "tuning", "observing"):
+        for word in ("suspended", "killed", "paused", "frozen", "rolling", "tuning", "observing"):
             if word in words:
                 return word
         # Where the target is reached and nobody is left to run the incumbent, it is its being parked that counts.
